@@ -1,0 +1,185 @@
+package integration
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/bellwether-zk/bellwether"
+
+// A room is one package (or, ending in /..., a folder of them) and what it may import directly besides the standard library.
+type room struct {
+	name   string
+	may    []string // rooms of this module
+	beyond []string // prefixes of other modules' packages
+	pure   bool     // a machine: no goroutines' tools, clocks, sockets, files
+	why    string
+}
+
+const in = "ensemble/internal/"
+
+func internal(names ...string) []string {
+	for i, n := range names {
+		names[i] = in + n
+	}
+	return names
+}
+
+var (
+	words  = internal("jute", "znode", "wire", "txn")
+	organs = internal("request", "session", "auth", "propose", "tree", "watch")
+
+	otel = []string{"go.opentelemetry.io/otel"}
+)
+
+// The picture of the house. A package that is not in it fails the test, so that nobody adds a room without saying where it
+// stands.
+var house = []room{
+	{name: in + "jute", pure: true, why: "the encoding stands on nothing"},
+	{name: in + "znode", may: internal("jute"), pure: true, why: "the vocabulary needs only the encoding"},
+	{name: in + "wire", may: internal("jute", "znode"), pure: true, why: "words are data and encoding only"},
+	{name: in + "txn", may: internal("jute", "znode", "wire"), pure: true, why: "words are data and encoding only"},
+
+	{name: in + "request", may: words, pure: true, why: "an organ speaks in words"},
+	{name: in + "session", may: words, pure: true, why: "an organ speaks in words"},
+	{name: in + "auth", may: words, pure: true, why: "an organ speaks in words"},
+	{name: in + "tree", may: words, pure: true, why: "an organ speaks in words"},
+	{name: in + "watch", may: append(internal("request"), words...), pure: true, why: "watches belong to connections, which request names"},
+	{name: in + "propose", may: append(internal("request", "tree", "auth"), words...), pure: true, why: "a plan is made of a request, the tree and who asks"},
+	{name: in + "replica", may: append(organs, words...), pure: true, why: "a replica is the organs composed, and no I/O"},
+
+	{name: in + "disk", beyond: []string{"golang.org/x/sys"}, why: "the file system knows nothing of ZooKeeper"},
+	{name: in + "memnet", why: "a network knows nothing of ZooKeeper"},
+	{name: in + "txnlog", may: append(internal("disk"), words...), why: "a sense: words and the disk"},
+	{name: in + "snapshot", may: append(internal("disk"), words...), beyond: []string{"github.com/klauspost/compress"}, why: "a sense: words and the disk"},
+	{name: in + "store", may: append(internal("disk", "txnlog", "snapshot"), words...), why: "the senses of one data directory; it meets organs only in server"},
+	{name: in + "front", may: append(internal("request"), words...), why: "a sense: words, and the order of answers"},
+	{name: in + "admin", may: words, why: "sees one View that server makes, nothing else"},
+	{name: in + "rawclient", may: words, why: "the protocol from the other side"},
+	{name: in + "differential", may: append(internal("rawclient"), words...), why: "compares servers from outside"},
+
+	{name: in + "server", may: append(internal("replica", "store", "front", "admin", "disk", "memnet", "snapshot", "txnlog"), append(organs, words...)...), why: "the one place where organs and senses meet"},
+	{name: in + "zoocfg", may: words, beyond: []string{"github.com/magiconair/properties"}, why: "reads a file's text; server takes what it says"},
+	{name: "ensemble", may: append(internal("server", "memnet", "disk", "auth", "znode"), in+"session"), why: "the public face of server"},
+	{name: "ensemble/cmd/bellwether", may: append(append([]string{"ensemble"}, internal("zoocfg", "rawclient", "server")...), words...), beyond: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/jedib0t/go-pretty"}, why: "flags, signals, exit codes"},
+
+	{name: "client", beyond: append([]string{"github.com/go-zookeeper/zk", "github.com/cenkalti/backoff/v4"}, otel...), why: "a service that imports a lock must not drag in a server"},
+	{name: "recipes/ticket", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
+	{name: "recipes/lock", may: []string{"client", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
+	{name: "integration/...", may: []string{"ensemble", "client", "recipes/ticket", "recipes/lock"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
+	{name: "examples/...", may: []string{"ensemble", "client", "recipes/ticket", "recipes/lock"}, why: "examples show the public packages"},
+}
+
+// impure is what a machine must not import: with it come goroutines, clocks, sockets, files or hidden state.
+var impure = []string{"context", "log", "log/slog", "math/rand", "net", "net/http", "os", "sync/atomic", "syscall", "time", "crypto/rand"}
+
+func roomOf(pkg string) *room {
+	for i := range house {
+		name := house[i].name
+		if name == pkg || strings.HasSuffix(name, "/...") && strings.HasPrefix(pkg+"/", strings.TrimSuffix(name, "...")) {
+			return &house[i]
+		}
+	}
+	return nil
+}
+
+func TestArchitecture(t *testing.T) {
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	files := 0
+	err = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && file != root) {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		files++
+		rel, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		checkFile(t, file, filepath.ToSlash(rel))
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, files, 20, "the walk found the source")
+}
+
+func checkFile(t *testing.T, file, rel string) {
+	pkg := path.Dir(rel)
+	r := roomOf(pkg)
+	if r == nil {
+		t.Errorf("%s: package %s stands nowhere in the picture of the house; give it a room in architecture_test.go", rel, pkg)
+		return
+	}
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	require.NoError(t, err)
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		require.NoError(t, err)
+		if reason := r.refuses(imported); reason != "" {
+			t.Errorf("%s imports %s: %s (%s)", rel, imported, reason, r.why)
+		}
+	}
+}
+
+// refuses says why r may not import a package, or nothing.
+func (r *room) refuses(imported string) string {
+	switch inner, ours := strings.CutPrefix(imported, module+"/"); {
+	case ours:
+		if !slices.Contains(r.may, inner) && roomOf(inner) != r {
+			return "not among the rooms it may enter: " + strings.Join(r.may, ", ")
+		}
+	case strings.Contains(strings.SplitN(imported, "/", 2)[0], "."):
+		for _, prefix := range r.beyond {
+			if imported == prefix || strings.HasPrefix(imported, prefix+"/") {
+				return ""
+			}
+		}
+		return "not among the modules it may use"
+	case r.pure && slices.Contains(impure, imported):
+		return "a machine has no goroutine, clock, socket, file or hidden state"
+	}
+	return ""
+}
+
+// The test itself must be able to fail.
+func TestArchitectureRefuses(t *testing.T) {
+	for pkg, imported := range map[string]string{
+		in + "tree":    module + "/" + in + "disk",
+		in + "propose": "time",
+		"client":       module + "/ensemble",
+		"recipes/lock": "github.com/stretchr/testify/require",
+		in + "front":   module + "/" + in + "tree",
+	} {
+		require.NotEmpty(t, roomOf(pkg).refuses(imported), "%s must not import %s", pkg, imported)
+	}
+	require.Nil(t, roomOf("ensemble/internal/util"))
+	require.Empty(t, roomOf("client").refuses("github.com/go-zookeeper/zk"))
+	require.Empty(t, roomOf(in+"wire").refuses(module+"/"+in+"jute"))
+}
+
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir("..")
+	require.NoError(t, err)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		require.Contains(t, []string{"ensemble", "recipes", "client", "integration", "examples", "go.mod", "go.sum", "README.md"}, e.Name())
+	}
+}
