@@ -1,0 +1,244 @@
+package zoocfg
+
+import "time"
+
+const (
+	ms  = time.Millisecond
+	kib = int64(1024)
+)
+
+// The notes that many rows share.
+const (
+	several    = "concerns servers that are several"
+	noAdmin    = "there is no HTTP admin server"
+	noTLS      = "there is no TLS; nothing would use it"
+	noSASL     = "there is no SASL; identities of that scheme are never granted"
+	noJVM      = "there is no JVM"
+	noPools    = "tunes threads this server does not have"
+	noCache    = "answers are not cached"
+	noPromet   = "there is no metrics endpoint"
+	tlsRefused = "clients or peers would be served in plain text"
+	noPeerAuth = "peers would not be authenticated"
+)
+
+func honoured(name string, kind Kind, def, note string, p parser) Key {
+	return Key{Name: name, Kind: kind, Default: def, Effect: Honoured, Note: note, parse: p}
+}
+
+func idle(name string, kind Kind, def string, p parser) Key {
+	return Key{Name: name, Kind: kind, Default: def, Effect: Idle, Note: several, parse: p}
+}
+
+func ignored(name string, kind Kind, def, note string, p parser, same ...string) Key {
+	return Key{Name: name, Kind: kind, Default: def, Effect: Ignored, Note: note, parse: p, same: same}
+}
+
+func refused(name string, kind Kind, def, note string, p parser, same ...string) Key {
+	return Key{Name: name, Kind: kind, Default: def, Effect: Refused, Note: note, parse: p, same: same}
+}
+
+func secret(k Key) Key {
+	k.secret = true
+	return k
+}
+
+// table is everything a ZooKeeper 3.9 server can be told. Defaults are parsed with the row's own parser, so that the
+// text shown to an operator and the value in force cannot differ.
+var table = []Key{
+	// where and when
+	honoured("dataDir", File, "", "required", text(func(c *Config) *string { return &c.DataDir })),
+	honoured("dataLogDir", File, "", "default: dataDir", text(func(c *Config) *string { return &c.DataLogDir })),
+	honoured("datadir.autocreate", Property, "true", "", boolean(func(c *Config) *bool { return &c.DataDirAutocreate })),
+	refused("db.autocreate", Property, "true", "an empty data directory would silently become an empty database", anyBoolean, "true"),
+	honoured("clientPort", File, "", "required", clientPort),
+	honoured("clientPortAddress", File, "", "default: all interfaces", clientHost),
+	ignored("clientPortListenBacklog", File, "-1", "the Go runtime uses the system's maximum", anyNumber, "-1"),
+	honoured("clientTcpKeepAlive", Property, "false", "", boolean(func(c *Config) *bool { return &c.ClientTCPKeepAlive })),
+	honoured("tickTime", File, "3000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.TickTime })),
+	honoured("minSessionTimeout", File, "-1", "ms; -1: 2 tickTime", span(ms, -1, func(c *Config) *time.Duration { return &c.MinSessionTimeout })),
+	honoured("maxSessionTimeout", File, "-1", "ms; -1: 20 tickTime", span(ms, -1, func(c *Config) *time.Duration { return &c.MaxSessionTimeout })),
+
+	// limits
+	honoured("maxClientCnxns", File, "60", "per address; 0: no limit", number(0, func(c *Config) *int { return &c.Limits.ClientCnxnsPerHost })),
+	honoured("maxCnxns", Property, "0", "0: no limit", number(0, func(c *Config) *int { return &c.Limits.Cnxns })),
+	honoured("nio.sessionlessCnxnTimeout", Property, "10000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Limits.SessionlessTimeout })),
+	honoured("globalOutstandingLimit", Property, "1000", "", number(1, func(c *Config) *int { return &c.Limits.OutstandingRequests })),
+	honoured("jute.maxbuffer", Direct, "1048575", "bytes", size(1, 1, func(c *Config) *int64 { return &c.Limits.FrameBytes })),
+	honoured("jute.maxbuffer.extrasize", Property, "", "bytes; default: jute.maxbuffer, at least 1024", size(1, 0, func(c *Config) *int64 { return &c.Limits.StoredExtraBytes })),
+	honoured("largeRequestThreshold", Property, "-1", "bytes; -1: off", size(1, -1, func(c *Config) *int64 { return &c.Limits.LargeRequestBytes })),
+	honoured("largeRequestMaxBytes", Property, "104857600", "bytes", size(1, 1, func(c *Config) *int64 { return &c.Limits.LargeRequestTotal })),
+	honoured("request_throttle_max_requests", Property, "0", "0: off", number(0, func(c *Config) *int { return &c.Requests.Max })),
+	honoured("request_throttle_stall_time", Property, "100", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Requests.Stall })),
+	honoured("request_throttle_drop_stale", Property, "true", "", boolean(func(c *Config) *bool { return &c.Requests.DropStale })),
+	honoured("request_stale_latency_check", Property, "false", "", boolean(func(c *Config) *bool { return &c.Requests.StaleLatencyCheck })),
+	honoured("request_stale_connection_check", Property, "true", "", boolean(func(c *Config) *bool { return &c.Requests.StaleConnections })),
+	ignored("request_throttler.shutdownTimeout", Property, "10000", "requests in process are finished before the server ends", anyNumber),
+	honoured("throttled_op_wait_time", Property, "0", "ms; 0: off", span(ms, 0, func(c *Config) *time.Duration { return &c.Requests.OpWait })),
+	honoured("connection_throttle_tokens", Property, "0", "0: off", number(0, func(c *Config) *int { return &c.Connects.Tokens })),
+	honoured("connection_throttle_fill_time", Property, "1", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Connects.FillTime })),
+	honoured("connection_throttle_fill_count", Property, "1", "", number(1, func(c *Config) *int { return &c.Connects.FillCount })),
+	honoured("connection_throttle_freeze_time", Property, "-1", "ms; -1: off", span(ms, -1, func(c *Config) *time.Duration { return &c.Connects.FreezeTime })),
+	honoured("connection_throttle_drop_increase", Property, "0.02", "", fraction(func(c *Config) *float64 { return &c.Connects.DropIncrease })),
+	honoured("connection_throttle_drop_decrease", Property, "0.002", "", fraction(func(c *Config) *float64 { return &c.Connects.DropDecrease })),
+	honoured("connection_throttle_decrease_ratio", Property, "0", "", fraction(func(c *Config) *float64 { return &c.Connects.DecreaseRatio })),
+	honoured("connection_throttle_weight_enabled", Property, "false", "", boolean(func(c *Config) *bool { return &c.Connects.Weighted })),
+	honoured("connection_throttle_global_session_weight", Property, "3", "", number(1, func(c *Config) *int { return &c.Connects.GlobalWeight })),
+	honoured("connection_throttle_local_session_weight", Property, "1", "", number(1, func(c *Config) *int { return &c.Connects.LocalWeight })),
+	honoured("connection_throttle_renew_session_weight", Property, "2", "", number(1, func(c *Config) *int { return &c.Connects.RenewWeight })),
+	ignored("maxResponseCacheSize", Property, "400", noCache, anyNumber, "0"),
+	ignored("maxGetChildrenResponseCacheSize", Property, "400", noCache, anyNumber, "0"),
+
+	// log and snapshots
+	honoured("snapCount", Property, "100000", "transactions", snapCount),
+	honoured("snapSizeLimitInKb", Property, "4194304", "KiB; 0: no limit", size(kib, -1, func(c *Config) *int64 { return &c.Storage.SnapSize })),
+	honoured("preAllocSize", Property, "65536", "KiB", size(kib, 0, func(c *Config) *int64 { return &c.Storage.PreAlloc })),
+	honoured("txnLogSizeLimitInKb", Property, "-1", "KiB; -1: no limit", size(kib, -1, func(c *Config) *int64 { return &c.Storage.LogSizeLimit })),
+	ignored("forceSync", Property, "yes", "a write is always synced before it is acknowledged", yesno(func(*Config) *bool { return new(bool) }), "yes"),
+	honoured("fsync.warningthresholdms", Property, "1000", "ms", span(ms, 0, func(c *Config) *time.Duration { return &c.Storage.FsyncWarning })),
+	honoured("flushDelay", Property, "0", "ms", span(ms, 0, func(c *Config) *time.Duration { return &c.Storage.FlushDelay })),
+	honoured("maxWriteQueuePollTime", Property, "-1", "ms; -1: a third of flushDelay", span(ms, -1, func(c *Config) *time.Duration { return &c.Storage.MaxWait })),
+	honoured("maxBatchSize", Property, "1000", "writes for one fsync; 0: no limit", number(0, func(c *Config) *int { return &c.Storage.MaxBatch })),
+	honoured("snapshot.compression.method", Property, "", "gz, snappy or nothing", oneOf(func(c *Config) *string { return &c.Storage.Compression }, "", "gz", "snappy")),
+	honoured("snapshot.trust.empty", Property, "false", "", boolean(func(c *Config) *bool { return &c.Storage.TrustEmptySnapshot })),
+	honoured("digest.enabled", Property, "true", "", boolean(func(c *Config) *bool { return &c.Storage.Digests })),
+	honoured("serializeLastProcessedZxid.enabled", Property, "true", "", boolean(func(c *Config) *bool { return &c.Storage.SnapshotLastZxid })),
+	honoured("closeSessionTxn.enabled", Property, "true", "", boolean(func(c *Config) *bool { return &c.Storage.CloseSessionPaths })),
+	honoured("autopurge.snapRetainCount", File, "3", "at least 3", purgeRetain),
+	honoured("autopurge.purgeInterval", File, "0", "hours, or with ms, s, m, h, d; 0: off", purgeInterval),
+
+	// behaviour
+	honoured("4lw.commands.whitelist", Property, "srvr", "", words(func(c *Config) *[]string { return &c.FourLetterWords })),
+	honoured("readonlymode.enabled", Direct, "false", "a single server allows the command isro, no more", boolean(func(c *Config) *bool { return &c.ReadOnlyMode })),
+	honoured("reconfigEnabled", File, "false", "a single server refuses reconfig either way", boolean(func(c *Config) *bool { return &c.ReconfigEnabled })),
+	honoured("enforceQuota", Property, "false", "", boolean(func(c *Config) *bool { return &c.EnforceQuota })),
+	honoured("extendedTypesEnabled", Property, "false", "TTL nodes", boolean(func(c *Config) *bool { return &c.ExtendedTypes })),
+	honoured("emulate353TTLNodes", Property, "false", "", boolean(func(c *Config) *bool { return &c.Emulate353TTL })),
+	honoured("znode.container.checkIntervalMs", Direct, "60000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Container.CheckInterval })),
+	honoured("znode.container.maxPerMinute", Direct, "10000", "", number(1, func(c *Config) *int { return &c.Container.MaxPerMinute })),
+	honoured("znode.container.maxNeverUsedIntervalMs", Direct, "0", "ms; 0: off", span(ms, 0, func(c *Config) *time.Duration { return &c.Container.MaxNeverUsed })),
+	ignored("watchManagerName", Property, "WatchManager", "there is one kind of watch table", anyText),
+	ignored("watcherCleanThreadsNum", Property, "2", noPools, anyNumber),
+	ignored("watcherCleanThreshold", Property, "1000", noPools, anyNumber),
+	ignored("watcherCleanIntervalInSeconds", Property, "600", noPools, anyNumber),
+	ignored("maxInProcessingDeadWatchers", Property, "-1", noPools, anyNumber),
+	ignored("bitHashCacheSize", Property, "10", noPools, anyNumber),
+
+	// who may do what
+	honoured("skipACL", Property, "no", "yes: everybody may do everything", yesno(func(c *Config) *bool { return &c.Auth.SkipACL })),
+	honoured("enableEagerACLCheck", Property, "false", "", boolean(func(c *Config) *bool { return &c.Auth.EagerACLCheck })),
+	secret(honoured("DigestAuthenticationProvider.superDigest", Property, "", "", text(func(c *Config) *string { return &c.Auth.SuperDigest }))),
+	honoured("DigestAuthenticationProvider.enabled", Property, "true", "", boolean(func(c *Config) *bool { return &c.Auth.DigestEnabled })),
+	honoured("DigestAuthenticationProvider.digestAlg", Property, "SHA1", "", text(func(c *Config) *string { return &c.Auth.DigestAlgorithm })),
+	honoured("enforce.auth.enabled", Property, "false", "needs enforce.auth.schemes", boolean(func(c *Config) *bool { return &c.Auth.enforce })),
+	honoured("enforce.auth.schemes", Property, "", "digest and ip", words(func(c *Config) *[]string { return &c.Auth.EnforcedSchemes })),
+	refused("sessionRequireClientSASLAuth", Property, "false", "clients would not be authenticated", anyBoolean, "false"),
+	ignored("allowSaslFailedClients", Property, "false", noSASL, anyBoolean, "false"),
+	ignored("X509AuthenticationProvider.superUser", Property, "", noTLS, anyText),
+	ignored("superUser", Property, "", noSASL, anyText),
+	ignored("superUser.*", Property, "", noSASL, anyText),
+	ignored("authProvider.N", Property, "", "there are the schemes world, auth, digest and ip", anyText),
+	ignored("ensembleAuthName", Property, "", "authentication with the scheme ensemble fails", anyText),
+	ignored("kerberos.removeHostFromPrincipal", Property, "false", noSASL, anyBoolean, "false"),
+	ignored("kerberos.removeRealmFromPrincipal", Property, "false", noSASL, anyBoolean, "false"),
+	ignored("kerberos.canonicalizeHostNames", Property, "false", noSASL, anyBoolean, "false"),
+	ignored("letAnySaslUserDoX", Property, "", noSASL, anyText),
+	ignored("IPAuthenticationProvider.usexforwardedfor", Property, "false", noAdmin, anyBoolean, "false"),
+	ignored("audit.enable", Property, "false", "there is no audit log", anyBoolean, "false"),
+	ignored("audit.impl.class", Property, "", "there is no audit log", anyText),
+
+	// TLS
+	refused("secureClientPort", File, "", tlsRefused, port),
+	refused("secureClientPortAddress", File, "", tlsRefused, anyText),
+	refused("client.portUnification", Property, "false", tlsRefused, anyBoolean, "false"),
+	refused("sslQuorum", File, "false", tlsRefused, anyBoolean, "false"),
+	refused("portUnification", File, "false", tlsRefused, anyBoolean, "false"),
+	ignored("sslQuorumReloadCertFiles", File, "false", noTLS, anyBoolean, "false"),
+	ignored("client.certReload", Property, "false", noTLS, anyBoolean, "false"),
+	secret(ignored("ssl.keyStore.password", Property, "", noTLS, anyText)),
+	secret(ignored("ssl.trustStore.password", Property, "", noTLS, anyText)),
+	secret(ignored("ssl.quorum.keyStore.password", Property, "", noTLS, anyText)),
+	secret(ignored("ssl.quorum.trustStore.password", Property, "", noTLS, anyText)),
+	ignored("ssl.*", Property, "", noTLS, anyText),
+	ignored("fips-mode", Property, "true", "there is neither TLS nor SASL for it to restrict", anyBoolean),
+
+	// threads and transports
+	ignored("serverCnxnFactory", Property, "", "there is one kind of listener", anyText),
+	ignored("nio.numSelectorThreads", Property, "", noPools, anyNumber),
+	ignored("nio.numWorkerThreads", Property, "", noPools, anyNumber),
+	ignored("netty.*", Property, "", "there is one kind of listener", anyText),
+	ignored("jvm.pause.monitor", File, "false", noJVM, anyBoolean, "false"),
+	ignored("jvm.pause.sleep.time.ms", File, "500", noJVM, anyNumber),
+	ignored("jvm.pause.warn-threshold.ms", File, "10000", noJVM, anyNumber),
+	ignored("jvm.pause.info-threshold.ms", File, "1000", noJVM, anyNumber),
+
+	// looking inside
+	ignored("admin.enableServer", Property, "true", noAdmin, anyBoolean, "false"),
+	ignored("admin.serverPort", Property, "8080", noAdmin, anyNumber),
+	ignored("admin.serverAddress", Property, "0.0.0.0", noAdmin, anyText),
+	ignored("admin.commandURL", Property, "/commands", noAdmin, anyText),
+	ignored("admin.idleTimeout", Property, "30000", noAdmin, anyNumber),
+	ignored("admin.portUnification", Property, "false", noAdmin, anyBoolean, "false"),
+	ignored("admin.forceHttps", Property, "false", noAdmin, anyBoolean, "false"),
+	ignored("admin.needClientAuth", Property, "false", noAdmin, anyBoolean, "false"),
+	ignored("admin.httpVersion", Property, "11", noAdmin, anyNumber),
+	ignored("admin.rateLimiterIntervalInMS", Property, "300000", noAdmin, anyNumber),
+	ignored("admin.snapshot.enabled", Property, "true", noAdmin, anyBoolean, "false"),
+	ignored("admin.restore.enabled", Property, "true", noAdmin, anyBoolean, "false"),
+	ignored("admin.*", Property, "", noAdmin, anyText),
+	ignored("metricsProvider.className", File, "", noPromet, anyText,
+		"org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", "org.apache.zookeeper.metrics.impl.NullMetricsProvider"),
+	ignored("metricsProvider.*", File, "", noPromet, anyText),
+	ignored("pathStats.*", Property, "", "paths are not counted", anyText),
+
+	// servers that are several
+	honoured("server.N", File, "", "one server line at most; its client address counts when myid is N", anyText),
+	idle("group.N", File, "", anyText),
+	idle("weight.N", File, "", anyText),
+	honoured("standaloneEnabled", File, "true", "false with a server line is refused", boolean(func(c *Config) *bool { return &c.Membership.Standalone })),
+	honoured("dynamicConfigFile", File, "", "one server line at most", text(func(c *Config) *string { return &c.Membership.dynamicFile })),
+	idle("initLimit", File, "", number(0, func(c *Config) *int { return &c.Membership.InitLimit })),
+	idle("syncLimit", File, "", number(0, func(c *Config) *int { return &c.Membership.SyncLimit })),
+	idle("connectToLearnerMasterLimit", File, "0", number(0, func(c *Config) *int { return &c.Membership.ConnectLimit })),
+	idle("peerType", File, "participant", peerType),
+	idle("observerMasterPort", File, "0", port),
+	idle("electionAlg", File, "3", electionAlgorithm),
+	idle("quorumListenOnAllIPs", File, "false", anyBoolean),
+	idle("syncEnabled", File, "true", anyBoolean),
+	idle("localSessionsEnabled", File, "false", anyBoolean),
+	idle("localSessionsUpgradingEnabled", File, "false", anyBoolean),
+	refused("quorum.auth.enableSasl", File, "false", noPeerAuth, anyBoolean, "false"),
+	refused("quorum.auth.learnerRequireSasl", File, "false", noPeerAuth, anyBoolean, "false"),
+	refused("quorum.auth.serverRequireSasl", File, "false", noPeerAuth, anyBoolean, "false"),
+	idle("quorum.auth.learner.saslLoginContext", File, "QuorumLearner", anyText),
+	idle("quorum.auth.server.saslLoginContext", File, "QuorumServer", anyText),
+	idle("quorum.auth.kerberos.servicePrincipal", File, "zkquorum/localhost", anyText),
+	idle("quorum.cnxn.threads.size", File, "20", anyNumber),
+	idle("multiAddress.enabled", File, "false", boolean(func(c *Config) *bool { return &c.Membership.MultiAddress })),
+	idle("multiAddress.reachabilityCheckTimeoutMs", File, "1000", anyNumber),
+	idle("multiAddress.reachabilityCheckEnabled", File, "true", anyBoolean),
+	idle("oraclePath", File, "", anyText),
+	idle("commitLogCount", Property, "500", anyNumber),
+	idle("snapshotSizeFactor", Property, "0.33", anyText),
+	idle("leaderServes", Property, "yes", anyText),
+	idle("commitProcessor.numWorkerThreads", Property, "", anyNumber),
+	idle("commitProcessor.maxReadBatchSize", Property, "-1", anyNumber),
+	idle("commitProcessor.maxCommitBatchSize", Property, "1", anyNumber),
+	idle("commitProcessor.shutdownTimeout", Property, "5000", anyNumber),
+	idle("tcpKeepAlive", Property, "false", anyBoolean),
+	idle("cnxTimeout", Property, "5000", anyNumber),
+	idle("quorumCnxnTimeoutMs", Property, "-1", anyNumber),
+	idle("electionPortBindRetry", Property, "3", anyNumber),
+	idle("fastleader.minNotificationInterval", Property, "200", anyNumber),
+	idle("fastleader.maxNotificationInterval", Property, "60000", anyNumber),
+	idle("leader.maxTimeToWaitForEpoch", Property, "-1", anyNumber),
+	idle("leader.maxConcurrentSnapSyncs", Property, "10", anyNumber),
+	idle("leader.maxConcurrentDiffSyncs", Property, "100", anyNumber),
+	idle("leader.closeSocketAsync", Property, "false", anyBoolean),
+	idle("learner.asyncSending", Property, "false", anyBoolean),
+	idle("learner.closeSocketAsync", Property, "false", anyBoolean),
+	idle("observer.reconnectDelayMs", Property, "0", anyNumber),
+	idle("observer.election.DelayMs", Property, "200", anyNumber),
+	idle("observerMaster.sizeLimit", Property, "33554432", anyNumber),
+	idle("messageTracker.Enabled", Property, "false", anyBoolean),
+	idle("messageTracker.BufferSize", Property, "10", anyNumber),
+}
