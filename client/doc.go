@@ -1,0 +1,65 @@
+// Package client is a session with a ZooKeeper ensemble, of Bellwether's servers or Apache's 3.5 and later.
+//
+// It stands on github.com/go-zookeeper/zk, which speaks the protocol, and adds what a program that coordinates with others needs:
+// contexts, sessions that are values, and errors that say what is known.
+//
+//	c, err := client.Connect(ctx, "zk1:2181,zk2:2181,zk3:2181/app", nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
+//
+//	path, err := c.Create(ctx, "/jobs/job-", payload, &client.CreateOptions{
+//		Mode:    client.EphemeralSequential,
+//		Parents: client.ContainerParents,
+//	})
+//
+// # Sessions
+//
+// Everything ZooKeeper does for coordination hangs on sessions: ephemeral nodes live as long as the session that made them, and the
+// servers end a session they have not heard of for its timeout. A [Client] holds one session at a time. When it is lost, the client opens
+// another by itself; but nothing begun in the old one is ever carried out in the new one. What must not outlive its session takes the
+// [Session] as a value: Session.Context ends with it, and the view Session.Client runs operations in it and in no other.
+//
+// Each session has a connection object of the library for itself, so that requests queued while disconnected die with their
+// session instead of being executed, to everybody's surprise, in the next.
+//
+// # Outcomes
+//
+// An operation returns when it is done, or when its context ends, at once and with the context's cause. While there is no
+// connection it waits. Every error is an [*Error]; what kind it is, errors.Is tells:
+//
+//	_, err := c.Set(ctx, "/config", data, stat.Version)
+//	switch {
+//	case errors.Is(err, client.ErrBadVersion): // somebody was faster
+//	case errors.Is(err, client.ErrUnknown):    // it may have happened: read and see
+//	}
+//
+// A write that failed without [ErrUnknown] did not happen and will not happen. With it, the request was on its way when the connection
+// broke or the context ended. Writes are never repeated by the client, with one exception: a create with CreateOptions.Protected
+// can be recognised by its name, so a lost answer is looked up and the create repeated where it had no effect. Reads are
+// repeated after a broken connection until their context ends; Options.Retry sets the pace.
+//
+// # Watches
+//
+// [Client.GetW], [Client.ExistsW] and [Client.ChildrenW] read and return a [Watch], which wakes once when what was read may
+// have changed. It also wakes when the connection was made anew, since what a server reports about the meantime is not complete in every
+// case; so waking means: read again. [Client.WatchNode] and [Client.WatchChildren] do the reading again, as loops.
+//
+// # What this version promises, and what it does not
+//
+// Loss of a session is noticed when a server says so, or when nothing was heard from any server for the whole negotiated timeout while
+// disconnected. The servers count from an earlier moment than this client, their clock does not stop when this process is
+// paused, and a server cut off from its leader goes on answering: so another client may hold a lock a little before
+// this one has been told of its loss. What must not happen twice needs a fencing token or a check in the same multi. A deadline kept
+// on this side that is never later than the servers' comes with the client's own issue.
+//
+// A create that was cancelled may leave a node behind, until its session ends; ErrUnknown says that it may. The recipes clean up behind
+// themselves within a bound. A reaper that carries on until the node is proven gone, and helpers that make set, delete and multi happen
+// exactly once, come with the same issue. The calls stay as they are.
+//
+// # Concurrency
+//
+// Clients, sessions and watches may be used by many goroutines. A client runs a handful of goroutines and one for each
+// operation that is waiting; Close waits for all of them. With a Dialer to a network in memory it runs in a testing/synctest bubble.
+package client

@@ -1,0 +1,111 @@
+package client
+
+import "errors"
+
+// watchKind is what a watch watches, by the operation that set it.
+type watchKind int
+
+const (
+	watchData watchKind = iota
+	watchExists
+	watchChildren
+)
+
+// wokenBy lists the kinds each of the server's events wakes (DataTree and WatchManager in Java). An event may find a kind that is not set
+// on the server in that way, such as exists for a node that was there; to wake it is harmless.
+var wokenBy = map[EventType][]watchKind{
+	EventCreated:         {watchExists},
+	EventDeleted:         {watchData, watchExists, watchChildren},
+	EventDataChanged:     {watchData, watchExists},
+	EventChildrenChanged: {watchChildren},
+}
+
+type watchKey struct {
+	kind watchKind
+	path string // absolute
+}
+
+// signal is a one-shot watch all waiters of one key share. event and err are written before done is closed and not after.
+type signal struct {
+	done  chan struct{}
+	event Event
+	err   error
+
+	armed bool // the server has it
+	users int  // reads under way that would arm it
+}
+
+// watches are the signals of one generation that have not fired. They are guarded by the generation's mutex. A signal leaves when it
+// fires, when the connection is made anew, or when no read succeeded in arming it: nothing is left over by waiters who went away, as they
+// share what is armed.
+type watches map[watchKey]*signal
+
+// take returns the signal for a key, and whether the server has the watch already.
+func (g *generation) take(key watchKey) (s *signal, armed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s = g.watches[key]
+	if s == nil {
+		s = &signal{done: make(chan struct{})}
+		if g.ended {
+			s.fail(errSessionOver)
+			return s, false
+		}
+		if g.watches == nil {
+			g.watches = make(watches)
+		}
+		g.watches[key] = s
+	}
+	s.users++
+	return s, s.armed
+}
+
+// errSessionOver stands in for the cause in a watch that was asked for after the end; the read beside it fails with the cause.
+var errSessionOver = errors.New("session is over")
+
+// settle notes how the read went that took the signal.
+func (g *generation) settle(key watchKey, s *signal, armed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.users--
+	s.armed = s.armed || armed
+	if !s.armed && s.users == 0 && g.watches[key] == s {
+		delete(g.watches, key)
+	}
+}
+
+// fire wakes what an event of the server concerns.
+func (w watches) fire(t EventType, path, shown string) {
+	for _, kind := range wokenBy[t] {
+		key := watchKey{kind, path}
+		if s := w[key]; s != nil {
+			delete(w, key)
+			s.event = Event{Type: t, Path: shown}
+			close(s.done)
+		}
+	}
+}
+
+// fireAll wakes everybody.
+func (w watches) fireAll(t EventType, shown func(string) string) {
+	for key, s := range w {
+		s.event = Event{Type: t, Path: shown(key.path)}
+		close(s.done)
+	}
+	clear(w)
+}
+
+// failAll wakes everybody with the end of the session.
+func (w watches) failAll(cause error) {
+	for _, s := range w {
+		s.fail(cause)
+	}
+	clear(w)
+}
+
+func (s *signal) fail(cause error) {
+	s.err = cause
+	close(s.done)
+}
+
+func isNoNode(err error) bool { return errors.Is(err, ErrNoNode) }
