@@ -27,6 +27,7 @@ func (r *reader) membership() {
 		kind, suffix, _ := strings.Cut(s.Name, ".")
 		id, err := strconv.ParseInt(suffix, 10, 64)
 		if err != nil {
+			r.badMembers = true
 			r.problem(ErrInvalid, s, "%q is not a number", suffix)
 			continue
 		}
@@ -39,6 +40,7 @@ func (r *reader) membership() {
 			err = m.addWeight(id, s.Value)
 		}
 		if err != nil {
+			r.badMembers = true
 			r.problem(ErrInvalid, s, "%v", err)
 		}
 	}

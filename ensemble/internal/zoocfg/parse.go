@@ -85,7 +85,9 @@ func Parse(in Input) (*Config, error) {
 	}
 	r := reader{in: in, cfg: &Config{clientPort: -1}}
 	r.defaults()
-	r.collectFile()
+	if !r.collectFile() {
+		return r.cfg, &Error{Problems: r.problems} // what else is wrong or missing nobody can know
+	}
 	r.collectProperties()
 	r.resolve()
 	r.apply()
@@ -102,6 +104,8 @@ type reader struct {
 	in       Input
 	cfg      *Config
 	problems []*Problem
+
+	badMembers bool // a server, group or weight line could not be read
 }
 
 func (r *reader) problem(kind error, s *Setting, format string, args ...any) {
@@ -125,12 +129,12 @@ func (r *reader) defaults() {
 	}
 }
 
-// collectFile turns the file into settings.
-func (r *reader) collectFile() {
+// collectFile turns the file into settings. It reports whether the file could be read.
+func (r *reader) collectFile() bool {
 	entries, err := Entries(r.in.Text)
 	if err != nil {
 		r.syntax(r.in.Name, err)
-		return
+		return false
 	}
 	for _, e := range entries {
 		name := javaTrim(e.Key)
@@ -147,6 +151,7 @@ func (r *reader) collectFile() {
 		}
 		r.cfg.settings = append(r.cfg.settings, s)
 	}
+	return true
 }
 
 // syntax reports a file that is no properties file.
@@ -282,6 +287,8 @@ func (r *reader) clientAddress() {
 	case c.clientHost != "":
 		r.problem(ErrInvalid, nil, "clientPortAddress is set but clientPort is not")
 		return
+	case r.said("clientPort") || r.badMembers:
+		return // the reason is reported already
 	case own == nil || own.ClientAddr == "":
 		hint := ""
 		if len(c.Membership.Members) > 0 && !c.Membership.HasID {

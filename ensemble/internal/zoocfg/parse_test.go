@@ -3,6 +3,7 @@ package zoocfg
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -194,7 +195,9 @@ func TestProblems(t *testing.T) {
 			"zoo.cfg:3: sessionRequireClientSASLAuth=true: not supported, and ignoring it would be unsafe: clients would not be authenticated", ErrRefused},
 		{minimal + "db.autocreate=false", "zoo.cfg:3: db.autocreate=false: not supported, and ignoring it would be unsafe: " +
 			"an empty data directory would silently become an empty database", ErrRefused},
-		{minimal + "x=\\u12", `zoo.cfg:3: \u must be followed by four hexadecimal digits` + "\ndataDir is not set\nclientPort is not set", ErrInvalid},
+		{minimal + "x=\\u12", `zoo.cfg:3: \u must be followed by four hexadecimal digits`, ErrInvalid},
+		{minimal + "clientPort=70000", "zoo.cfg:3: clientPort=70000: is not a port", ErrInvalid},
+		{"dataDir=/d\nserver.1=h", "zoo.cfg:2: server.1=h: " + errServerLine.Error(), ErrInvalid},
 	}
 	for _, c := range cases {
 		_, err := parseText(t, c.text)
@@ -260,7 +263,7 @@ func TestEffectsOfProperties(t *testing.T) {
 		{"-DclientPort=1", Unknown, "counts only in the file"},
 		{"-DenforceQuota=true", Unknown, "no server reads it; zookeeper.enforceQuota is meant?"},
 		{"-Dzookeeper.jute.maxbuffer=1", Unknown, "no server reads it; jute.maxbuffer is meant?"},
-		{"-Djava.security.auth.login.config=/x", Unknown, "no server reads it"},
+		{"-Djava.rmi.server.hostname=x", Unknown, "no server reads it"},
 		{"-Dzookeeper.admin.enableServer=true", Ignored, noAdmin},
 	}
 	for _, c := range cases {
@@ -315,4 +318,26 @@ func TestTable(t *testing.T) {
 		require.Equal(t, k.Name, lookup(name).Name)
 	}
 	require.Len(t, mustParse(t, minimal).Describe(true), len(table))
+}
+
+// TestTableIsComplete checks that every name Apache's server looks up stands in the table, as what it is there.
+func TestTableIsComplete(t *testing.T) {
+	text, err := os.ReadFile("testdata/apache-3.9.5-names.txt")
+	require.NoError(t, err)
+	names := 0
+	for line := range strings.Lines(string(text)) {
+		kind, name, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok || kind == "#" {
+			continue
+		}
+		names++
+		k := lookup(name)
+		require.NotNil(t, k, name)
+		if name == "fsync.warningthresholdms" { // read under both names
+			require.Equal(t, Property, k.Kind)
+			continue
+		}
+		require.Equal(t, kind, string(rune(k.Kind)), name)
+	}
+	require.Greater(t, names, 150)
 }
