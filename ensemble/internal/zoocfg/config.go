@@ -23,7 +23,6 @@ type Config struct {
 	MinSessionTimeout, MaxSessionTimeout time.Duration
 
 	Limits    Limits
-	Requests  RequestThrottle
 	Connects  ConnectionThrottle
 	Storage   Storage
 	Auth      Auth
@@ -37,8 +36,8 @@ type Config struct {
 	ReconfigEnabled bool
 	// EnforceQuota makes hard limits refuse writes.
 	EnforceQuota bool
-	// ExtendedTypes allows nodes with a time to live; Emulate353TTL reads their old encoding.
-	ExtendedTypes, Emulate353TTL bool
+	// ExtendedTypes allows nodes with a time to live.
+	ExtendedTypes bool
 
 	Membership Membership
 
@@ -57,21 +56,11 @@ type Limits struct {
 	SessionlessTimeout time.Duration
 	// OutstandingRequests is how many requests may be in process before reading from busy connections stops.
 	OutstandingRequests int
-	// FrameBytes is jute.maxbuffer: the largest request. StoredExtraBytes is the slack granted to stored records.
-	FrameBytes, StoredExtraBytes int64
+	// FrameBytes is jute.maxbuffer: the largest request.
+	FrameBytes int64
 	// LargeRequestBytes is the size from which a request counts as large, -1 for never; LargeRequestTotal bounds the
 	// sum of the large ones in process.
 	LargeRequestBytes, LargeRequestTotal int64
-}
-
-// RequestThrottle is the gate in front of the request pipeline (RequestThrottler).
-type RequestThrottle struct {
-	Max                                 int // in process at once; 0: no gate
-	Stall                               time.Duration
-	DropStale                           bool
-	StaleLatencyCheck, StaleConnections bool
-	// OpWait is how long a request may have waited before it is answered THROTTLEDOP; 0: never.
-	OpWait time.Duration
 }
 
 // ConnectionThrottle is the token bucket for new sessions, with BLUE dropping (BlueThrottle).
@@ -83,7 +72,7 @@ type ConnectionThrottle struct {
 	FreezeTime                                time.Duration
 	DropIncrease, DropDecrease, DecreaseRatio float64
 	Weighted                                  bool
-	GlobalWeight, LocalWeight, RenewWeight    int
+	GlobalWeight, RenewWeight                 int
 }
 
 // Storage is how the log and the snapshots are written and kept.
@@ -97,16 +86,14 @@ type Storage struct {
 	LogSizeLimit int64
 	// FsyncWarning is how slow an fsync may be before it is logged.
 	FsyncWarning time.Duration
-	// FlushDelay, MaxBatch and MaxWait shape group commit: how long a write may wait for company, how many share one
-	// fsync (0: no bound) and how long the writer waits for the next before it flushes.
-	FlushDelay, MaxWait time.Duration
-	MaxBatch            int
+	// MaxBatch is how many writes may share one fsync; 0: no bound.
+	MaxBatch int
 	// Compression of snapshots is "", "gz" or "snappy".
 	Compression string
 	// TrustEmptySnapshot replays logs without any snapshot.
 	TrustEmptySnapshot bool
-	// Digests keeps and checks the tree's digest; SnapshotLastZxid and CloseSessionPaths write what 3.9 writes.
-	Digests, SnapshotLastZxid, CloseSessionPaths bool
+	// Digests keeps and checks the tree's digest.
+	Digests bool
 	// PurgeRetain snapshots are kept when purging (at least 3); PurgeInterval 0 purges never.
 	PurgeRetain   int
 	PurgeInterval time.Duration

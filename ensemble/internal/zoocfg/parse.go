@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Input is everything Parse looks at.
@@ -256,12 +255,6 @@ func (r *reader) finish() {
 	if c.MinSessionTimeout > c.MaxSessionTimeout {
 		r.problem(ErrInvalid, nil, "minSessionTimeout (%d ms) is greater than maxSessionTimeout (%d ms)",
 			c.MinSessionTimeout.Milliseconds(), c.MaxSessionTimeout.Milliseconds())
-	}
-	if c.Storage.MaxWait < 0 {
-		c.Storage.MaxWait = (c.Storage.FlushDelay / 3).Truncate(time.Millisecond)
-	}
-	if !r.said("jute.maxbuffer.extrasize") {
-		c.Limits.StoredExtraBytes = max(c.Limits.FrameBytes, 1024)
 	}
 	r.clientAddress()
 	r.enforcedSchemes()

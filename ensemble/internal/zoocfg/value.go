@@ -252,6 +252,18 @@ func snapCount(v *value) error {
 	return err
 }
 
+// digestAlgorithm is a name of java.security.MessageDigest; MD2 alone is missing. Identities depend on it, so an unknown
+// one is no matter for a default.
+func digestAlgorithm(v *value) error {
+	switch strings.Replace(strings.ToUpper(v.text), "SHA-", "SHA", 1) {
+	case "SHA", "SHA1", "MD5", "SHA224", "SHA256", "SHA384", "SHA512", "SHA512/224", "SHA512/256",
+		"SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512":
+		v.cfg.Auth.DigestAlgorithm = v.text
+		return nil
+	}
+	return errors.New("is not a known message digest")
+}
+
 func electionAlgorithm(v *value) error {
 	if v.text != "3" {
 		return errors.New("only 3 is supported")
