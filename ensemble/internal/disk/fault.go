@@ -236,8 +236,11 @@ func (n *memNode) survivingNames(at string, keep func(Unsynced) bool) map[string
 	return left
 }
 
+// survivingContent is what is left of a file. A sector reaches the disk as it was in memory at some time: one that has a later
+// write has the earlier ones too.
 func (n *memNode) survivingContent(at string, keep func(Unsynced) bool) content {
 	c := n.durable.clone()
+	behind := map[int64][]memWrite{} // by sector: what its copy on the disk lacks
 	for _, w := range n.writes {
 		end := w.off + int64(len(w.data))
 		if w.data == nil || end > c.size {
@@ -247,8 +250,13 @@ func (n *memNode) survivingContent(at string, keep func(Unsynced) bool) content 
 		}
 		for off, data := w.off, w.data; len(data) > 0; {
 			step := min(len(data), SectorSize-int(off%SectorSize))
+			sector := off / SectorSize
+			behind[sector] = append(behind[sector], memWrite{off: off, data: data[:step]})
 			if keep(Unsynced{Kind: OpWrite, Path: at, Off: off}) {
-				c.writeAt(data[:step], off)
+				for _, piece := range behind[sector] {
+					piece.apply(&c)
+				}
+				delete(behind, sector)
 			}
 			off, data = off+int64(step), data[step:]
 		}

@@ -60,6 +60,17 @@ func TestCrashTearsAtSectors(t *testing.T) {
 	require.Equal(t, make([]byte, 2100), mustRead(t, sized, "f"))
 }
 
+func TestCrashKeepsSectorsWhole(t *testing.T) {
+	m := crashable()
+	f := mustEdit(t, m, "f")
+	require.NoError(t, m.SyncDir("."))
+	mustWrite(t, f, 0, []byte("first "))
+	mustWrite(t, f, 6, []byte("second "))
+	mustWrite(t, f, 13, []byte("third"))
+	second := m.CrashClone(func(u Unsynced) bool { return u.Kind == OpWrite && u.Off == 6 })
+	require.Equal(t, "first second ", string(mustRead(t, second, "f")))
+}
+
 func TestCrashAndNames(t *testing.T) {
 	m := crashable()
 	require.NoError(t, Replace(m, "f", []byte("old")))

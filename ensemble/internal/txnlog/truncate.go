@@ -1,0 +1,111 @@
+package txnlog
+
+import (
+	"slices"
+
+	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
+)
+
+// Truncate removes every record after zxid, durably. It is what TRUNC from a leader asks for, except that Apache's (class
+// FileTxnLog) keeps one record too many if zxid itself is not in the log. Whether history up to zxid is still there, in the log
+// or a snapshot, is the caller's question: afterwards Last is the last record that was left, 0 if none. A failure breaks the
+// log; a crash on the way leaves a log without gaps that ends after zxid, to be truncated again.
+func (l *Log) Truncate(after znode.Zxid) error {
+	if l.err != nil {
+		return l.err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.finishFile(); err != nil {
+		return err
+	}
+	if l.last <= after {
+		return nil
+	}
+	kept, end, last := len(l.files), int64(0), znode.Zxid(0)
+	for ; kept > 0 && last == 0; kept-- {
+		var err error
+		if end, last, err = l.lastUpTo(l.files[kept-1], after); err != nil {
+			return err
+		}
+	}
+	if last != 0 {
+		kept++ // the loop has gone past the file that has it
+	}
+	for _, z := range slices.Backward(l.files[kept:]) { // one after the other, or a crash could leave a gap
+		err := l.fsys.Remove(l.path(z))
+		if err == nil {
+			err = l.fsys.SyncDir(l.dir)
+		}
+		if err != nil {
+			return l.broken(err)
+		}
+	}
+	if kept > 0 {
+		if err := truncateFile(l.fsys, l.path(l.files[kept-1]), end); err != nil {
+			return l.broken(err)
+		}
+	}
+	l.files = l.files[:kept]
+	l.last, l.synced = last, last
+	return nil
+}
+
+// lastUpTo finds where the last record of a file with a zxid of at most zxid ends; last is 0 if there is none.
+func (l *Log) lastUpTo(file, zxid znode.Zxid) (end int64, last znode.Zxid, err error) {
+	s, what, err := openScanner(l.fsys, l.path(file), -1)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.close()
+	if what != "" {
+		return 0, 0, damage(l.path(file), 0, what)
+	}
+	for {
+		payload, found, what, err := s.next()
+		switch {
+		case err != nil:
+			return 0, 0, &disk.Damage{File: l.path(file), Offset: s.off, What: "cannot be read", Remedy: remedyRestore, Err: err}
+		case found == corrupt:
+			return 0, 0, damage(l.path(file), s.off, what)
+		case found != more:
+			return end, last, nil
+		}
+		z := payloadZxid(payload)
+		if z > zxid {
+			return end, last, nil
+		}
+		end, last = s.off, z
+	}
+}
+
+// Prune removes the files that hold no record from zxid on and none that may be needed to reach it: those before the last one
+// that begins at or before zxid. It returns the paths removed, durably. The file being written stays.
+func (l *Log) Prune(zxid znode.Zxid) ([]string, error) {
+	if l.err != nil {
+		return nil, l.err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := 0
+	for i, z := range l.files {
+		if z <= zxid {
+			first = i
+		}
+	}
+	var removed []string
+	for _, z := range l.files[:first] {
+		if err := l.fsys.Remove(l.path(z)); err != nil {
+			return removed, l.broken(err)
+		}
+		removed = append(removed, l.path(z))
+	}
+	if first > 0 {
+		if err := l.fsys.SyncDir(l.dir); err != nil {
+			return removed, l.broken(err)
+		}
+		l.files = slices.Clone(l.files[first:])
+	}
+	return removed, nil
+}
