@@ -45,6 +45,9 @@ type Config struct {
 	EnforceSchemes []string // enforce.auth.schemes
 }
 
+// maxExpanded is how many entries scheme auth may make a list grow to: more than fit into a log record anyway.
+const maxExpanded = 1 << 16
+
 // A provider knows one scheme (class AuthenticationProvider).
 type provider interface {
 	// authenticate is what a connection from remote that sends data gains: identities in the order they are added.
@@ -177,7 +180,8 @@ func (r *Registry) matches(acl znode.ID, ids []znode.ID) bool {
 // Expand turns the ACL of a request by somebody with these identities into the one that is stored: exact duplicates dropped, in
 // order, and each entry of scheme auth, whatever its name, replaced by one for every identity the requester has proved.
 // CodeInvalidACL refuses an empty list, a scheme without provider, a name the scheme does not know, and auth from somebody who
-// proved nothing. The result may be acl itself; neither is to be changed afterwards.
+// proved nothing; also a list that auth multiplies to more than 65536 entries, since a request pays only for one factor. The result
+// may be acl itself; neither is to be changed afterwards.
 func (r *Registry) Expand(acl []znode.ACL, ids []znode.ID) ([]znode.ACL, znode.Code) {
 	if len(acl) == 0 {
 		return nil, znode.CodeInvalidACL
@@ -198,7 +202,7 @@ func (r *Registry) Expand(acl []znode.ACL, ids []znode.ID) ([]znode.ACL, znode.C
 					out = append(out, znode.ACL{Perms: a.Perms, ID: id})
 				}
 			}
-			if len(out) == n {
+			if len(out) == n || len(out) > maxExpanded {
 				return nil, znode.CodeInvalidACL
 			}
 		case p == nil || !p.valid(a.ID.Name):

@@ -211,6 +211,18 @@ func TestExpand(t *testing.T) {
 	_, code = registry(t, auth.Config{DigestDisabled: true}).Expand([]znode.ACL{acl(1, "digest", "a:1")}, ids)
 	require.Equal(t, znode.CodeInvalidACL, code)
 
+	var many []znode.ACL
+	var everybody []znode.ID
+	for i := range 300 {
+		many = append(many, acl(znode.Perms(i), "auth", ""))
+		everybody = append(everybody, id("digest", strings.Repeat("u", i)+":h"))
+	}
+	_, code = r.Expand(many, everybody)
+	require.Equal(t, znode.CodeInvalidACL, code, "90000 entries of 300")
+	got, code = r.Expand(many, everybody[:200])
+	require.Equal(t, znode.CodeOK, code)
+	require.Len(t, got, 60000)
+
 	var long, want []znode.ACL
 	for i := range 40 {
 		a := acl(znode.Perms(i%20), "world", "anyone")
