@@ -9,6 +9,7 @@ type Code int32
 // The codes a server sends.
 const (
 	CodeOK                       Code = 0
+	CodeSystemError              Code = -1 // refused for a reason of the server's own; Apache's server never sends it
 	CodeRuntimeInconsistency     Code = -2 // entries of a multi after the one that failed
 	CodeMarshallingError         Code = -5
 	CodeUnimplemented            Code = -6
@@ -36,6 +37,7 @@ const (
 
 var codeNames = map[Code]string{
 	CodeOK:                       "ok",
+	CodeSystemError:              "system error",
 	CodeRuntimeInconsistency:     "runtime inconsistency",
 	CodeMarshallingError:         "marshalling error",
 	CodeUnimplemented:            "unimplemented",
