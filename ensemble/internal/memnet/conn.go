@@ -34,6 +34,12 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, c.wrap("write", err)
 }
 
+// TryWrite writes as much of p as there is room for now and does not wait.
+func (c *conn) TryWrite(p []byte) (int, error) {
+	n, err := c.out.tryWrite(p)
+	return n, c.wrap("write", err)
+}
+
 // Close ends both directions at this end. The peer reads what is still buffered, then io.EOF; its writes fail with EPIPE.
 // After SetLinger(0) the peer's reads and writes fail at once with ECONNRESET.
 func (c *conn) Close() error {

@@ -104,6 +104,26 @@ func TestWriterNeedsNoReader(t *testing.T) {
 	})
 }
 
+func TestTryWriteDoesNotWait(t *testing.T) {
+	everywhere(t, func(t *testing.T, a, b net.Conn) {
+		try := a.(interface{ TryWrite([]byte) (int, error) }).TryWrite
+		n, err := try(make([]byte, 100<<10))
+		require.NoError(t, err)
+		require.Equal(t, 64<<10, n)
+		n, err = try([]byte("x"))
+		require.NoError(t, err)
+		require.Zero(t, n)
+		_, err = io.ReadFull(b, make([]byte, 10))
+		require.NoError(t, err)
+		n, err = try(make([]byte, 100))
+		require.NoError(t, err)
+		require.Equal(t, 10, n)
+		require.NoError(t, b.Close())
+		_, err = try([]byte("x"))
+		require.ErrorIs(t, err, syscall.EPIPE)
+	})
+}
+
 func TestConcurrentWritesDoNotMix(t *testing.T) {
 	everywhere(t, func(t *testing.T, a, b net.Conn) {
 		const size = 100_000 // more than the buffer holds

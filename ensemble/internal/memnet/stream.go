@@ -140,6 +140,20 @@ func (s *stream) write(p []byte) (n int, err error) {
 	}
 }
 
+// tryWrite takes what there is room for, nothing while somebody else's write is under way.
+func (s *stream) tryWrite(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.writeErr(); err != nil || s.writing {
+		return 0, err
+	}
+	n := s.putIn(p)
+	if n > 0 {
+		s.reader.cond.Broadcast()
+	}
+	return n, nil
+}
+
 func (s *stream) writeErr() error {
 	if err := s.writer.err(); err != nil {
 		return err

@@ -10,6 +10,8 @@
 package request
 
 import (
+	"time"
+
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
@@ -26,33 +28,53 @@ type Request struct {
 	Body    []byte      // a read's record, not decoded; it may alias the connection's buffer until the request enters a Lane
 	Record  wire.Record // a write's record, decoded; nil for closeSession
 	IDs     []znode.ID  // who asks: the connection's identities when the request was read; never changed afterwards
+
+	Size    int           // bytes of its frame
+	Arrived time.Duration // when it was read, on the clock of its connection's listener
+
+	// What is settled before the request gets its turn. Such a request takes no part in the order, whatever its op; it only
+	// waits for its place among the answers.
+	Answer []byte     // not nil: the whole answer, made already
+	Err    znode.Code // not 0: why it is refused; the answer is a header with this code
+	Last   bool       // after its answer the connection is closed
 }
+
+// Ordered reports whether r takes part in the order: it is a write, and not settled already.
+func (r *Request) Ordered() bool { return r.Op.Write() && r.Answer == nil && r.Err == 0 }
+
+// maxIdle is for how many requests an empty Lane keeps room.
+const maxIdle = 64
 
 // A Lane holds one connection's requests that are not answered yet, in order. The zero value is empty.
 type Lane struct {
 	queue  []Request // queue[head:] are waiting; queue[head] is a write or an answer, or a read that may run now
 	head   int
-	writes int // how many of the waiting are writes; 0 ≤ writes ≤ Len()
+	writes int // how many of the waiting are ordered; 0 ≤ writes ≤ Len()
+	bytes  int // the sum of their sizes
 }
 
 // Len is how many requests wait.
 func (l *Lane) Len() int { return len(l.queue) - l.head }
 
-// Writes is how many of the waiting are writes.
+// Writes is how many of the waiting are writes that take part in the order.
 func (l *Lane) Writes() int { return l.writes }
+
+// Bytes is the sum of the sizes of the waiting.
+func (l *Lane) Bytes() int { return l.bytes }
 
 // Push lets r wait. A read's Body is copied, so the caller may use its buffer again.
 func (l *Lane) Push(r Request) {
-	if l.head > 0 && len(l.queue) == cap(l.queue) {
+	if len(l.queue) == cap(l.queue) && l.head > len(l.queue)/2 {
 		n := copy(l.queue, l.queue[l.head:])
 		clear(l.queue[n:])
 		l.queue, l.head = l.queue[:n], 0
 	}
-	if r.Op.Write() {
+	if r.Ordered() {
 		l.writes++
 	} else {
 		r.Body = append([]byte(nil), r.Body...)
 	}
+	l.bytes += r.Size
 	l.queue = append(l.queue, r)
 }
 
@@ -64,10 +86,10 @@ func (l *Lane) Head() *Request {
 	return &l.queue[l.head]
 }
 
-// Runnable is the first waiting request if it is no write: nothing of its connection stands before it any more, so it may be
-// answered. Otherwise nil.
+// Runnable is the first waiting request if it is no ordered write: nothing of its connection stands before it any more, so it
+// may be answered. Otherwise nil.
 func (l *Lane) Runnable() *Request {
-	if h := l.Head(); h != nil && !h.Op.Write() {
+	if h := l.Head(); h != nil && !h.Ordered() {
 		return h
 	}
 	return nil
@@ -75,11 +97,16 @@ func (l *Lane) Runnable() *Request {
 
 // Pop takes the first request off: it has been answered.
 func (l *Lane) Pop() {
-	if l.queue[l.head].Op.Write() {
+	h := &l.queue[l.head]
+	if h.Ordered() {
 		l.writes--
 	}
-	l.queue[l.head] = Request{}
+	l.bytes -= h.Size
+	*h = Request{}
 	if l.head++; l.head == len(l.queue) {
 		l.queue, l.head = l.queue[:0], 0
+		if cap(l.queue) > maxIdle {
+			l.queue = nil
+		}
 	}
 }
