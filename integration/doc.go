@@ -1,0 +1,13 @@
+// Package integration looks at Bellwether from outside: real processes, real sockets, other people's clients.
+//
+// The tests behind the build tag interop run scripted sessions of ZooKeeper's own Java client, zkCli, its C client, kazoo
+// and Curator, and go-zookeeper/zk's own test-suite, against Apache ZooKeeper and against Bellwether, and require equal
+// transcripts. What differs is listed, with the reason, in testdata/CLIENT/differences-SERVER.txt; an empty list means
+// that the client cannot tell the two apart.
+//
+// They find their peers through environment variables and fail when one is not set. To run them:
+//
+//	. .ci/peers.sh
+//	go build -o /some/where/bellwether ./ensemble/cmd/bellwether
+//	BELLWETHER=/some/where/bellwether go test -tags interop ./integration/
+package integration
