@@ -155,10 +155,15 @@ func (r *Replica) Refuse(q *request.Request, code znode.Code) {
 	p.txn = txn.Txn{Header: txn.Header{Session: q.Session, Cxid: q.Xid, Type: q.Op}}
 }
 
-// NewSession prepares the request that opens a session for conn. The timeout is negotiated here.
+// NewSession prepares the request that opens a session for conn. The timeout is negotiated here. An id still in use, as there may
+// be when the wall clock was set back between two runs, is passed over.
 func (r *Replica) NewSession(conn request.ConnID, timeout int32) request.Request {
+	id := r.ids.Next()
+	for r.sessions.Known(id) {
+		id = r.ids.Next()
+	}
 	return request.Request{
-		Conn: conn, Session: r.ids.Next(), Op: wire.OpCreateSession,
+		Conn: conn, Session: id, Op: wire.OpCreateSession,
 		Record: &wire.CreateSessionRequest{Timeout: session.Negotiate(timeout, r.cfg.MinTimeout, r.cfg.MaxTimeout)},
 	}
 }
@@ -218,7 +223,7 @@ type queue struct {
 func (q *queue) len() int { return len(q.list) - q.head }
 
 func (q *queue) push() *planned {
-	if q.head > 0 && len(q.list) == cap(q.list) {
+	if len(q.list) == cap(q.list) && q.head > len(q.list)/2 {
 		n := copy(q.list, q.list[q.head:])
 		clear(q.list[n:])
 		q.list, q.head = q.list[:n], 0

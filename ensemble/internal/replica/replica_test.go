@@ -389,3 +389,10 @@ func TestGoesOnFromATree(t *testing.T) {
 	require.Nil(t, d.r.Tree().Node("/dead"))
 	require.Equal(t, znode.Zxid(10), d.r.Zxid())
 }
+
+func TestSessionIDsInUseArePassedOver(t *testing.T) {
+	d := newDesk(t)
+	d.r = d.replica(d.r.Tree()) // a second run that begins in the same millisecond
+	q := d.r.NewSession(2, 10_000)
+	require.NotEqual(t, d.id, q.Session)
+}

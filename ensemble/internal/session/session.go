@@ -110,6 +110,9 @@ func (t *Tracker) Check(id znode.SessionID) znode.Code {
 	return znode.CodeOK
 }
 
+// Known reports whether the session is tracked, be it open or closing.
+func (t *Tracker) Known(id znode.SessionID) bool { return t.byID[id] != nil }
+
 // SetClosing says that the session's end has been proposed: from now on it can neither be touched nor expire nor ask for
 // anything, until [Tracker.Close] forgets it.
 func (t *Tracker) SetClosing(id znode.SessionID) {
