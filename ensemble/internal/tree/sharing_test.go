@@ -180,6 +180,9 @@ func answerAll(t *Tree, batch []string, out []byte) []byte {
 }
 
 func answer(n *Node, out []byte) []byte {
+	if n == nil {
+		return out
+	}
 	stat := n.Stat()
 	return stat.AppendJute(jute.AppendBuffer(out, n.Data()))
 }
