@@ -188,7 +188,11 @@ func (r *Replica) allChildrenNumber(out []byte, q *request.Request) []byte {
 	if code != znode.CodeOK {
 		return r.refuse(out, q, code)
 	}
-	return r.reply(out, q, &wire.CountResponse{Count: int32(r.tree.Descendants(n.Path()))})
+	count := r.tree.Descendants(n.Path())
+	if req.Path == "" {
+		count++ // to the root's other name Apache counts the root itself (class DataTree, getAllChildrenNumber)
+	}
+	return r.reply(out, q, &wire.CountResponse{Count: int32(count)})
 }
 
 func (r *Replica) ephemerals(out []byte, q *request.Request) []byte {
