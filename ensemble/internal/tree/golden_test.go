@@ -18,7 +18,7 @@ import (
 // multi, refused requests and expiries. (They are cut after their last record.)
 
 // logged reads the transactions of a log file.
-func logged(t *testing.T, name string) (log []txn.Txn) {
+func logged(t testing.TB, name string) (log []txn.Txn) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
 	require.NoError(t, err)
