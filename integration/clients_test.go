@@ -28,6 +28,12 @@ var clients = []client{
 		},
 	},
 	{
+		name: "raw", // our own: the protocol byte by byte, bad input, and the four-letter words
+		prepare: func(t *testing.T) ([]string, string) {
+			return []string{mustEnv(t, "KAZOO_PYTHON"), filepath.Join("testdata", "raw", "session.py")}, ""
+		},
+	},
+	{
 		name: "curator",
 		prepare: func(t *testing.T) ([]string, string) {
 			return javaProgram(t, "CURATOR_CP", "Recipes", "java/Transcript", "curator/*"), ""
