@@ -125,15 +125,15 @@ func sequential(path string, count int32) string {
 }
 
 // checkQuota refuses what would go beyond a hard limit, where limits are enforced: against the usage that has been applied, not what
-// is planned, and with a change of bytes also when it shrinks but not enough (method ZooKeeperServer.checkQuota). Soft limits
-// refuse nothing.
+// is planned, and with a change of bytes also when it shrinks but not enough (method ZooKeeperServer.checkQuota). Soft limits, and
+// limits of what nobody measures, refuse nothing.
 func (p *Planner) checkQuota(path string, count, bytes int64) znode.Code {
 	if !p.cfg.EnforceQuota {
 		return znode.CodeOK
 	}
 	q, ok := p.tree.Quota(path)
 	switch {
-	case !ok:
+	case !ok || !q.Measured:
 		return znode.CodeOK
 	case count != 0 && q.HardCount > -1 && q.Count+count > q.HardCount, bytes != 0 && q.HardBytes > -1 && q.Bytes+bytes > q.HardBytes:
 		return znode.CodeQuotaExceeded

@@ -302,6 +302,17 @@ func TestSetDataChecksInOrder(t *testing.T) {
 	require.Nil(t, s.tree.Node("/q").Data())
 }
 
+func TestLimitsOfWhatNobodyMeasuresRefuseNothing(t *testing.T) {
+	s := newServer(t, tree.Options{}, propose.Config{EnforceQuota: true})
+	s.must(wire.OpCreate, create("/q", znode.ModePersistent))
+	s.must(wire.OpCreate, create("/zookeeper/quota/q", znode.ModePersistent))
+	limits := create("/zookeeper/quota/q/zookeeper_limits", znode.ModePersistent)
+	limits.Data = []byte("count=-1,bytes=-1=;byteHardLimit=5")
+	s.must(wire.OpCreate, limits)
+	s.must(wire.OpSetData, &wire.SetDataRequest{Path: "/q", Data: []byte("123456"), Version: -1})
+	require.Equal(t, "123456", string(s.tree.Node("/q").Data()))
+}
+
 func TestSetACLChecksInOrder(t *testing.T) {
 	s := newServer(t, tree.Options{}, propose.Config{})
 	locked := create("/a", znode.ModePersistent)

@@ -14,7 +14,8 @@ type Quota struct {
 	Path                 string
 	SoftCount, SoftBytes int64 // nodes; bytes of data
 	HardCount, HardBytes int64
-	Count, Bytes         int64 // what there is; -1 as long as nobody has asked for it to be counted
+	Measured             bool  // somebody has asked for what there is to be counted; nothing is enforced before
+	Count, Bytes         int64 // what there is; -1 as long as it is not measured
 }
 
 // Quota is the quota that a node at path is or would be charged to, the deepest that covers it, and whether there is one. Quotas
@@ -28,13 +29,14 @@ func (t *Tree) Quota(path string) (Quota, bool) {
 	if n := t.nodes[q.limits]; n != nil {
 		limits = parseQuota(n.data)
 	}
-	if n := t.nodes[q.stats]; n != nil {
-		usage = parseQuota(n.data)
+	stats := t.nodes[q.stats]
+	if stats != nil {
+		usage = parseQuota(stats.data)
 	}
 	return Quota{
 		Path: q.path, SoftCount: limits.count, SoftBytes: limits.bytes,
 		HardCount: limits.other("countHardLimit"), HardBytes: limits.other("byteHardLimit"),
-		Count: usage.count, Bytes: usage.bytes,
+		Measured: stats != nil, Count: usage.count, Bytes: usage.bytes,
 	}, true
 }
 

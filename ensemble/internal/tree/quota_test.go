@@ -56,7 +56,7 @@ func TestQuota(t *testing.T) {
 	require.Equal(t, "count=4,bytes=10", s.usage("/a"), "only the deepest is charged")
 	require.Equal(t, "count=2,bytes=5", s.usage("/a/b"))
 	q, _ = s.tree.Quota("/a")
-	require.Equal(t, Quota{Path: "/a", SoftCount: 1, SoftBytes: 1, HardBytes: -1, HardCount: -1, Count: 4, Bytes: 10}, q)
+	require.Equal(t, Quota{Path: "/a", SoftCount: 1, SoftBytes: 1, HardBytes: -1, HardCount: -1, Measured: true, Count: 4, Bytes: 10}, q)
 
 	s.do(wire.OpDelete, &txn.Delete{Path: "/zookeeper/quota/a/b/zookeeper_limits"})
 	s.put("/a/b/d", "1")
