@@ -64,7 +64,7 @@ var table = []Key{
 	honoured("maxCnxns", Property, "0", "0: no limit", number(-1, func(c *Config) *int { return &c.Limits.Cnxns })),
 	honoured("nio.sessionlessCnxnTimeout", Property, "10000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Limits.SessionlessTimeout })),
 	honoured("globalOutstandingLimit", Property, "1000", "", number(1, func(c *Config) *int { return &c.Limits.OutstandingRequests })),
-	honoured("jute.maxbuffer", Direct, "1048575", "bytes", size(1, 1, func(c *Config) *int64 { return &c.Limits.FrameBytes })),
+	honoured("jute.maxbuffer", Direct, "1048575", "bytes", frameBytes),
 	ignored("jute.maxbuffer.extrasize", Property, "", "stored records may be as long as the largest request and as much again", anyNumber),
 	honoured("largeRequestThreshold", Property, "-1", "bytes; -1: off", size(1, -1, func(c *Config) *int64 { return &c.Limits.LargeRequestBytes })),
 	honoured("largeRequestMaxBytes", Property, "104857600", "bytes", size(1, 1, func(c *Config) *int64 { return &c.Limits.LargeRequestTotal })),
@@ -108,7 +108,7 @@ var table = []Key{
 	honoured("autopurge.purgeInterval", File, "0", "hours, or with ms, s, m, h, d; 0: off", purgeInterval),
 
 	// behaviour
-	honoured("4lw.commands.whitelist", Property, "srvr", "", words(func(c *Config) *[]string { return &c.FourLetterWords })),
+	honoured("4lw.commands.whitelist", Property, "srvr", "", fourLetterWords),
 	honoured("readonlymode.enabled", Direct, "false", "a single server allows the command isro, no more", boolean(func(c *Config) *bool { return &c.ReadOnlyMode })),
 	honoured("reconfigEnabled", File, "false", "a single server refuses reconfig either way", boolean(func(c *Config) *bool { return &c.ReconfigEnabled })),
 	honoured("enforceQuota", Property, "false", "", boolean(func(c *Config) *bool { return &c.EnforceQuota })),

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Input is everything Parse looks at.
@@ -255,6 +257,9 @@ func (r *reader) finish() {
 	if c.MinSessionTimeout > c.MaxSessionTimeout {
 		r.problem(ErrInvalid, nil, "minSessionTimeout (%d ms) is greater than maxSessionTimeout (%d ms)",
 			c.MinSessionTimeout.Milliseconds(), c.MaxSessionTimeout.Milliseconds())
+	}
+	if limit := math.MaxInt32 * time.Millisecond; c.MaxSessionTimeout > limit {
+		r.problem(ErrInvalid, nil, "maxSessionTimeout, or 20 times tickTime, is above %d ms", limit.Milliseconds())
 	}
 	r.clientAddress()
 	r.enforcedSchemes()

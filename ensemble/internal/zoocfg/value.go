@@ -173,6 +173,26 @@ func oneOf(field func(*Config) *string, words ...string) parser {
 	}
 }
 
+// frameBytes reads a length that fits the four bytes in front of a frame.
+func frameBytes(v *value) error {
+	n, err := v.bounded(32, 1)
+	v.cfg.Limits.FrameBytes = n
+	return err
+}
+
+// fourLetterWords drops what no client could send.
+func fourLetterWords(v *value) error {
+	v.cfg.FourLetterWords = nil
+	for _, w := range splitWords(v.text) {
+		if w != "*" && len(w) != 4 {
+			v.note("%s has not four letters", w)
+			continue
+		}
+		v.cfg.FourLetterWords = append(v.cfg.FourLetterWords, w)
+	}
+	return nil
+}
+
 // words reads a comma-separated list, blanks around its members dropped.
 func words(field func(*Config) *[]string) parser {
 	return func(v *value) error {
