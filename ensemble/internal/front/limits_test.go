@@ -269,6 +269,25 @@ func TestReadsBetweenWritesAreBounded(t *testing.T) {
 	})
 }
 
+func TestReadsBetweenWritesThatTurnOutTooLong(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := serve(t, front.Options{MaxOutput: 10_000})
+		h.backend.data["/big"] = make([]byte, 20_000)
+		c, other := h.join(), h.join()
+		b := set(2, "/a", "1")
+		for xid := range int32(40) {
+			b = append(b, get(3+xid, "/big")...)
+		}
+		c.send(append(b, set(99, "/a", "2")...))
+		synctest.Wait()
+		require.Equal(t, 2, h.backend.pending(), "nobody knew how long the answers would be")
+		h.backend.commit(2)
+		c.mustEnd()
+		other.send(get(1, "/a"))
+		other.mustGet(1, "2")
+	})
+}
+
 func TestLargeRequests(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := serve(t, front.Options{LargeRequest: 1000, MaxLargeRequests: 5000})

@@ -74,6 +74,31 @@ func TestReadBetweenTwoWritesOfOneBatch(t *testing.T) {
 	})
 }
 
+// TestWriteBehindReadsNobodyHasRunYet sends a write between Complete, which leaves a read to the connection, and Wake.
+func TestWriteBehindReadsNobodyHasRunYet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := serve(t, front.Options{})
+		h.backend.data["/a"] = []byte("0")
+		c := h.join()
+		c.send(append(set(1, "/a", "1"), get(2, "/a")...))
+		synctest.Wait()
+		var conn *front.Conn
+		for each := range h.server.Conns() {
+			conn = each
+		}
+		h.backend.waiting = nil
+		h.backend.data["/a"] = []byte("1")
+		require.True(t, conn.Complete(wire.AppendErrorFrame(nil, wire.ReplyHeader{Xid: 1, Zxid: 1})))
+		c.send(set(3, "/a", "3"))
+		synctest.Wait()
+		h.backend.commit(1)
+		conn.Wake()
+		c.mustReply(wire.ReplyHeader{Xid: 1, Zxid: 1})
+		c.mustGet(2, "1")
+		c.mustReply(wire.ReplyHeader{Xid: 3, Zxid: 1})
+	})
+}
+
 func TestEventLeavesBeforeTheAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := serve(t, front.Options{})
@@ -236,9 +261,10 @@ func TestFailedAuthIsAnsweredThenTheConnectionEnds(t *testing.T) {
 		c := h.join()
 		b := set(1, "/a", "1")
 		b = ask(b, wire.XidAuth, wire.OpAuth, &wire.AuthRequest{Scheme: "kerberos"})
-		b = append(b, get(3, "/a")...)
+		b = append(b, set(3, "/a", "3")...)
 		c.send(b)
 		c.mustWait()
+		require.Equal(t, 1, h.backend.pending(), "what comes after is not for us")
 		h.backend.commit(1)
 		c.mustReply(wire.ReplyHeader{Xid: 1, Zxid: 1})
 		c.mustReply(wire.ReplyHeader{Xid: wire.XidAuth, Err: znode.CodeAuthFailed})
@@ -320,8 +346,9 @@ func TestUnknownOpsEndTheConnection(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			h := serve(t, front.Options{})
 			c := h.join()
-			c.send(append(ask(set(1, "/a", "1"), 5, op, &wire.PathRequest{Path: "/a"}), get(6, "/a")...))
+			c.send(append(ask(set(1, "/a", "1"), 5, op, &wire.PathRequest{Path: "/a"}), set(6, "/a", "6")...))
 			synctest.Wait()
+			require.Equal(t, 1, h.backend.pending(), "what comes after is not for us")
 			h.backend.commit(1)
 			c.mustReply(wire.ReplyHeader{Xid: 1, Zxid: 1})
 			c.mustReply(wire.ReplyHeader{Xid: 5, Zxid: -1, Err: znode.CodeUnimplemented})

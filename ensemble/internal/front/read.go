@@ -210,7 +210,7 @@ func (c *Conn) admitLarge(length int, whole bool) bool {
 	return c.server.large.Add(int64(length)) <= c.server.opts.MaxLargeRequests
 }
 
-// behind reports whether a read has to wait behind a write.
+// behind reports whether a read has to wait behind a write. If not, none will come before it: only the reader pushes.
 func (c *Conn) behind() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -269,7 +269,7 @@ func (c *Conn) turn(r *request.Request) *request.Request {
 			}
 			continue
 		}
-		if r == nil || r.Ordered() || c.special || c.lane.Len() > 0 {
+		if r == nil || r.Ordered() || c.special { // with r, nothing is left in the lane: see behind
 			break
 		}
 		c.cost.received++
