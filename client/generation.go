@@ -51,7 +51,7 @@ type generation struct {
 }
 
 func newGeneration(c *core, number int) *generation {
-	g := &generation{core: c, number: number, start: time.Now(), established: make(chan struct{}), pauses: newPacer(c.opts.Reconnect())}
+	g := &generation{core: c, number: number, start: time.Now(), established: make(chan struct{}), pauses: newPacer(c.opts.Reconnect()), watches: newWatches()}
 	g.ctx, g.cancel = context.WithCancelCause(context.Background())
 	return g
 }
@@ -99,13 +99,14 @@ func (g *generation) dial(network, addr string, _ time.Duration) (net.Conn, erro
 
 // adopt makes conn the present connection, unless the session ended while it was dialled.
 func (g *generation) adopt(conn net.Conn, limit time.Time) (net.Conn, error) {
-	t := newTap(conn, limit)
+	t := newTap(conn, limit, g.core.opts.MaxFrame+frameOverhead)
 	t.heard = func() { g.heardAt.Store(int64(time.Since(g.start))) }
 	t.closed = func() {
 		g.mu.Lock()
 		g.confirms = true
 		g.mu.Unlock()
 	}
+	t.wanted = g.wanted
 	t.attached = func(id int64, timeout time.Duration) {
 		g.mu.Lock()
 		g.granted.id, g.granted.timeout = id, timeout

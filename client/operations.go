@@ -134,10 +134,7 @@ func (c *Client) Delete(ctx context.Context, path string, version int32) error {
 
 // Exists tells whether there is a node, and returns its Stat when there is. No permission is needed.
 func (c *Client) Exists(ctx context.Context, path string) (Stat, bool, error) {
-	a, err := read(ctx, c, "exists", path, func(conn *zk.Conn, full string) (answer, error) {
-		found, stat, err := conn.Exists(full)
-		return answer{stat: stat, found: found}, err
-	})
+	a, err := read(ctx, c, "exists", path, readExistence)
 	if err != nil || !a.found {
 		return Stat{}, false, err
 	}
@@ -146,10 +143,7 @@ func (c *Client) Exists(ctx context.Context, path string) (Stat, bool, error) {
 
 // Get returns a node's data, which belong to the caller, and its Stat.
 func (c *Client) Get(ctx context.Context, path string) ([]byte, Stat, error) {
-	a, err := read(ctx, c, "get", path, func(conn *zk.Conn, full string) (answer, error) {
-		data, stat, err := conn.Get(full)
-		return answer{data: data, stat: stat}, err
-	})
+	a, err := read(ctx, c, "get", path, readData)
 	if err != nil {
 		return nil, Stat{}, err
 	}
@@ -172,10 +166,7 @@ func (c *Client) Set(ctx context.Context, path string, data []byte, version int3
 
 // Children returns the names of a node's children, in no order, and the node's own Stat.
 func (c *Client) Children(ctx context.Context, path string) ([]string, Stat, error) {
-	a, err := read(ctx, c, "children", path, func(conn *zk.Conn, full string) (answer, error) {
-		names, stat, err := conn.Children(full)
-		return answer{names: names, stat: stat}, err
-	})
+	a, err := read(ctx, c, "children", path, readChildren)
 	if err != nil {
 		return nil, Stat{}, err
 	}
@@ -248,6 +239,23 @@ type answer struct {
 	acl   []zk.ACL
 	stat  *zk.Stat
 	found bool
+
+	signal *signal // of a read that set a watch
+}
+
+func readExistence(conn *zk.Conn, full string) (a answer, err error) {
+	a.found, a.stat, err = conn.Exists(full)
+	return a, err
+}
+
+func readData(conn *zk.Conn, full string) (a answer, err error) {
+	a.data, a.stat, err = conn.Get(full)
+	return a, err
+}
+
+func readChildren(conn *zk.Conn, full string) (a answer, err error) {
+	a.names, a.stat, err = conn.Children(full)
+	return a, err
 }
 
 // read runs an operation that changes nothing on one path.

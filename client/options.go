@@ -48,7 +48,7 @@ type Options struct {
 	MaxFrame int
 	// Reconnect makes the policy of pauses between rounds over all servers while none can be reached; the policy is used by
 	// one goroutine and reset after each success. When it says Stop, the last pause before is repeated: a client gives up only when
-	// it is closed. Default: exponential with jitter, 50 ms to 5 s.
+	// it is closed. Default: exponential with jitter, 50 ms to 2 s.
 	Reconnect func() backoff.BackOff
 	// Retry makes the policy of pauses between tries of an operation that lost its connection and may be repeated without harm: the
 	// reads and sync. When it says Stop, the operation ends with the error of its last try. One policy is made for each operation
@@ -87,7 +87,7 @@ func (o *Options) withDefaults() (Options, error) {
 		out.MaxFrame = DefaultMaxFrame
 	}
 	if out.Reconnect == nil {
-		out.Reconnect = func() backoff.BackOff { return exponential(50*time.Millisecond, 5*time.Second) }
+		out.Reconnect = func() backoff.BackOff { return exponential(50*time.Millisecond, 2*time.Second) }
 	}
 	if out.Retry == nil {
 		out.Retry = func() backoff.BackOff { return exponential(10*time.Millisecond, time.Second) }

@@ -35,51 +35,69 @@ type signal struct {
 	users int  // reads under way that would arm it
 }
 
-// watches are the signals of one generation that have not fired. They are guarded by the generation's mutex. A signal leaves when it
-// fires, when the connection is made anew, or when no read succeeded in arming it: nothing is left over by waiters who went away, as they
-// share what is armed.
-type watches map[watchKey]*signal
+// watches are the signals of one generation that have not fired, guarded by the generation's mutex. A signal leaves when it fires, when the
+// connection is made anew, or when no read succeeded in arming it: nothing is left over by waiters who went away, as they share
+// what is armed.
+type watches struct {
+	signals map[watchKey]*signal
+	arming  map[watchKey]int // reads under way that set a watch
+}
 
-// take returns the signal for a key, and whether the server has the watch already.
-func (g *generation) take(key watchKey) (s *signal, armed bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s = g.watches[key]
-	if s == nil {
-		s = &signal{done: make(chan struct{})}
-		if g.ended {
-			s.fail(errSessionOver)
-			return s, false
-		}
-		if g.watches == nil {
-			g.watches = make(watches)
-		}
-		g.watches[key] = s
-	}
-	s.users++
-	return s, s.armed
+func newWatches() watches {
+	return watches{signals: make(map[watchKey]*signal), arming: make(map[watchKey]int)}
 }
 
 // errSessionOver stands in for the cause in a watch that was asked for after the end; the read beside it fails with the cause.
 var errSessionOver = errors.New("session is over")
 
-// settle notes how the read went that took the signal.
+// take returns the signal for a key, for a read that is about to be sent; if the server does not have the watch yet, the read will set
+// it. Taking comes before sending, so that no event can slip between the answer and the waiting for it.
+func (g *generation) take(key watchKey) *signal {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watches.arming[key]++
+	s := g.watches.signals[key]
+	if s == nil {
+		s = &signal{done: make(chan struct{})}
+		if g.ended {
+			s.fail(errSessionOver)
+			return s
+		}
+		g.watches.signals[key] = s
+	}
+	s.users++
+	return s
+}
+
+// settle notes how the read went that took the signal, when the library has answered.
 func (g *generation) settle(key watchKey, s *signal, armed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.watches.arming[key]--; g.watches.arming[key] == 0 {
+		delete(g.watches.arming, key)
+	}
 	s.users--
 	s.armed = s.armed || armed
-	if !s.armed && s.users == 0 && g.watches[key] == s {
-		delete(g.watches, key)
+	if !s.armed && s.users == 0 && g.watches.signals[key] == s {
+		delete(g.watches.signals, key)
 	}
 }
 
+// wanted tells whether a read of this key that is being sent is to set a watch: somebody is waiting for the answer to one, and the server
+// does not have it. Another read of the same key sets it just as well.
+func (g *generation) wanted(key watchKey) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.watches.signals[key]
+	return g.watches.arming[key] > 0 && (s == nil || !s.armed)
+}
+
 // fire wakes what an event of the server concerns.
-func (w watches) fire(t EventType, path, shown string) {
+func (w *watches) fire(t EventType, path, shown string) {
 	for _, kind := range wokenBy[t] {
 		key := watchKey{kind, path}
-		if s := w[key]; s != nil {
-			delete(w, key)
+		if s := w.signals[key]; s != nil {
+			delete(w.signals, key)
 			s.event = Event{Type: t, Path: shown}
 			close(s.done)
 		}
@@ -87,20 +105,20 @@ func (w watches) fire(t EventType, path, shown string) {
 }
 
 // fireAll wakes everybody.
-func (w watches) fireAll(t EventType, shown func(string) string) {
-	for key, s := range w {
+func (w *watches) fireAll(t EventType, shown func(string) string) {
+	for key, s := range w.signals {
 		s.event = Event{Type: t, Path: shown(key.path)}
 		close(s.done)
 	}
-	clear(w)
+	clear(w.signals)
 }
 
 // failAll wakes everybody with the end of the session.
-func (w watches) failAll(cause error) {
-	for _, s := range w {
+func (w *watches) failAll(cause error) {
+	for _, s := range w.signals {
 		s.fail(cause)
 	}
-	clear(w)
+	clear(w.signals)
 }
 
 func (s *signal) fail(cause error) {

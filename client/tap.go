@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -10,59 +11,100 @@ import (
 // closeSession is the operation code of the request that ends a session.
 const closeSession = -11
 
-// tap is a connection to a server that is read along as the library uses it. From the bytes passing by it learns what the library
-// keeps to itself: the session's id and negotiated timeout, when the server was last heard, and whether the end of the session was
-// confirmed.
+// Operation codes of the requests that can set a watch.
+const (
+	opExists      = 3
+	opGetData     = 4
+	opGetChildren = 12 // with Stat
+)
+
+// tap is a connection to a server that is read and written along as the library uses it. From the frames passing by it learns what the
+// library keeps to itself: the session's id and negotiated timeout, when the server was last heard, and whether the end of the
+// session was confirmed. Beyond that it does two things the library does badly.
 //
-// It also bounds the handshake. The library waits up to ten times its read timeout for the first bytes of the server's answer, and
+// It bounds the handshake. The library waits up to ten times its read timeout for the first bytes of the server's answer, and
 // without any bound for the rest of it.
+//
+// It sets the watches: where one is wanted, it puts the flag into a read that the library sends without. So the library has no watches of
+// its own. It would set them again on the next connection, claiming to have seen a transaction that its reader may be moving at
+// that moment, unsynchronised; what happened in between can be lost by that. Our watches all wake after a reconnect instead.
 //
 // The library reads from one goroutine and writes from one goroutine at a time, and writes each request with one call.
 type tap struct {
 	net.Conn
 	limit    time.Time // of the handshake
+	maxFrame int
 	attached func(id int64, timeout time.Duration)
 	heard    func()
-	closed   func() // the reply to closeSession came
+	closed   func()              // the reply to closeSession came
+	wanted   func(watchKey) bool // whether a read is to set a watch
 
-	reply    frames
 	shaken   atomic.Bool  // the answer to the handshake is complete
 	closeXid atomic.Int32 // of the closeSession that was written, 0 before
+
+	flagged []byte // the writer's: a request with its watch set
+
+	// Used by the reader only: buf[next:whole] are complete frames not handed on yet, buf[whole:] the beginning of one.
+	buf         []byte
+	next, whole int
+	failed      error // the connection's end; handed on behind the last whole frame
 }
 
-func newTap(conn net.Conn, limit time.Time) *tap {
-	t := &tap{Conn: conn, limit: limit}
-	t.reply.complete = t.frame
-	return t
+func newTap(conn net.Conn, limit time.Time, maxFrame int) *tap {
+	return &tap{Conn: conn, limit: limit, maxFrame: maxFrame, buf: make([]byte, 0, 4096)}
 }
 
+// Read hands on whole frames, in pieces as large as the caller likes.
 func (t *tap) Read(p []byte) (int, error) {
-	n, err := t.Conn.Read(p)
-	if n > 0 {
-		t.reply.feed(p[:n])
-		if t.shaken.Load() {
-			t.heard()
+	for t.next == t.whole {
+		if t.failed != nil {
+			return 0, t.failed
 		}
+		t.fill()
 	}
-	return n, err
+	n := copy(p, t.buf[t.next:t.whole])
+	t.next += n
+	return n, nil
 }
 
-func (t *tap) Write(p []byte) (int, error) {
-	if t.shaken.Load() && len(p) >= 12 && int32(binary.BigEndian.Uint32(p[8:])) == closeSession {
-		t.closeXid.Store(int32(binary.BigEndian.Uint32(p[4:])))
+// fill reads once from the connection, when everything whole was handed on.
+func (t *tap) fill() {
+	t.buf = t.buf[:copy(t.buf, t.buf[t.whole:])]
+	t.next, t.whole = 0, 0
+	if len(t.buf) == cap(t.buf) {
+		t.buf = append(t.buf, 0)[:len(t.buf)] // room grows with what has come, not with what a length claims
 	}
-	return t.Conn.Write(p)
+	n, err := t.Conn.Read(t.buf[len(t.buf):cap(t.buf)])
+	t.buf = t.buf[:len(t.buf)+n]
+	if cut := t.cut(); err == nil {
+		err = cut
+	}
+	if n > 0 && t.shaken.Load() {
+		t.heard()
+	}
+	t.failed = err
 }
 
-// SetReadDeadline keeps the library from waiting longer than the limit while the handshake lasts.
-func (t *tap) SetReadDeadline(d time.Time) error {
-	if !t.shaken.Load() && (d.IsZero() || d.After(t.limit)) {
-		d = t.limit
+// cut moves whole behind the last complete frame.
+func (t *tap) cut() error {
+	for {
+		rest := t.buf[t.whole:]
+		if len(rest) < 4 {
+			return nil
+		}
+		size := int(int32(binary.BigEndian.Uint32(rest)))
+		if size < 0 || size > t.maxFrame {
+			return fmt.Errorf("a frame of %d bytes came, the limit is %d", size, t.maxFrame)
+		}
+		if len(rest) < 4+size {
+			return nil
+		}
+		t.frame(rest[4 : 4+size])
+		t.whole += 4 + size
 	}
-	return t.Conn.SetReadDeadline(d)
 }
 
-// frame looks at the first bytes of a complete frame: of the answer to the handshake (version 4, timeout 4, session 8), then of replies
+// frame looks at the beginning of a frame: of the answer to the handshake (version 4, timeout 4, session 8), then of replies
 // (xid 4, zxid 8, error 4).
 func (t *tap) frame(b []byte) {
 	if len(b) < 16 {
@@ -81,41 +123,43 @@ func (t *tap) frame(b []byte) {
 	}
 }
 
-// frames cuts a stream of bytes into ZooKeeper's frames, four bytes of length and a body, and keeps the first bytes of each.
-type frames struct {
-	complete func(head []byte)
-
-	buf  [4 + 16]byte // length and the body's first bytes
-	size int          // of the body, once the length is complete
-	got  int          // bytes of this frame so far, length included
-	lost bool         // the stream made no sense; the library ends such a connection
+// Write sends one request: length 4, xid 4, operation 4, body.
+func (t *tap) Write(p []byte) (int, error) {
+	if !t.shaken.Load() || len(p) < 12 {
+		return t.Conn.Write(p)
+	}
+	switch op := int32(binary.BigEndian.Uint32(p[8:])); op {
+	case closeSession:
+		t.closeXid.Store(int32(binary.BigEndian.Uint32(p[4:])))
+	case opExists, opGetData, opGetChildren:
+		if key, ok := watchable(op, p[12:]); ok && t.wanted(key) {
+			t.flagged = append(t.flagged[:0], p...)
+			t.flagged[len(p)-1] = 1
+			return t.Conn.Write(t.flagged)
+		}
+	}
+	return t.Conn.Write(p)
 }
 
-func (f *frames) feed(b []byte) {
-	for len(b) > 0 && !f.lost {
-		n := len(b)
-		if f.got < 4 {
-			n = min(n, 4-f.got)
-		} else {
-			n = min(n, 4+f.size-f.got)
-		}
-		if f.got < len(f.buf) {
-			copy(f.buf[f.got:], b[:n])
-		}
-		f.got += n
-		b = b[n:]
-		f.end()
+// watchable reads the body of a read: path 4 and its length, watch 1.
+func watchable(op int32, body []byte) (watchKey, bool) {
+	if len(body) < 5 || int(binary.BigEndian.Uint32(body)) != len(body)-5 {
+		return watchKey{}, false
 	}
+	kind := watchData
+	switch op {
+	case opExists:
+		kind = watchExists
+	case opGetChildren:
+		kind = watchChildren
+	}
+	return watchKey{kind, string(body[4 : len(body)-1])}, true
 }
 
-// end reads the length when it is complete, and hands out the frame when that is.
-func (f *frames) end() {
-	if f.got == 4 {
-		f.size = int(int32(binary.BigEndian.Uint32(f.buf[:])))
-		f.lost = f.size < 0
+// SetReadDeadline keeps the library from waiting longer than the limit while the handshake lasts.
+func (t *tap) SetReadDeadline(d time.Time) error {
+	if !t.shaken.Load() && (d.IsZero() || d.After(t.limit)) {
+		d = t.limit
 	}
-	if f.got >= 4 && !f.lost && f.got == 4+f.size {
-		f.complete(f.buf[4 : 4+min(f.size, len(f.buf)-4)])
-		f.got = 0
-	}
+	return t.Conn.SetReadDeadline(d)
 }

@@ -1,10 +1,13 @@
 package client
 
 import (
+	"bytes"
 	"encoding/binary"
+	"io"
 	"net"
 	"os"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -16,41 +19,74 @@ func frame(body ...byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
 
-// However a stream is cut into reads, the same frames come out, with their first bytes.
-func TestFramesDoNotDependOnTheCuts(t *testing.T) {
+// stream is a connection that yields bytes in given pieces, then ends.
+type stream struct {
+	net.Conn
+	pieces [][]byte
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if len(s.pieces) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.pieces[0])
+	if s.pieces[0] = s.pieces[0][n:]; len(s.pieces[0]) == 0 {
+		s.pieces = s.pieces[1:]
+	}
+	return n, nil
+}
+
+func quietTap(conn net.Conn, limit time.Time) *tap {
+	tp := newTap(conn, limit, 1000)
+	tp.attached, tp.heard, tp.closed = func(int64, time.Duration) {}, func() {}, func() {}
+	tp.wanted = func(watchKey) bool { return false }
+	return tp
+}
+
+// However a stream is cut into reads, and wherever it ends, what comes out are its whole frames.
+func TestTapHandsOnWholeFrames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		bodies := rapid.SliceOf(rapid.SliceOfN(rapid.Byte(), 0, 60)).Draw(t, "bodies")
-		var stream []byte
-		var want [][]byte
-		for _, b := range bodies {
-			stream = append(stream, frame(b...)...)
-			want = append(want, append([]byte{}, b[:min(16, len(b))]...))
+		bodies := rapid.SliceOf(rapid.SliceOfN(rapid.Byte(), 0, 300)).Draw(t, "bodies")
+		var whole []byte
+		for _, b := range append([][]byte{make([]byte, 36)}, bodies...) {
+			whole = append(whole, frame(b...)...)
 		}
-		var got [][]byte
-		f := frames{complete: func(head []byte) { got = append(got, append([]byte{}, head...)) }}
-		for len(stream) > 0 {
-			n := rapid.IntRange(1, len(stream)).Draw(t, "cut")
-			f.feed(stream[:n])
-			stream = stream[n:]
+		partial := frame(make([]byte, 40)...)[:rapid.IntRange(0, 43).Draw(t, "partial")]
+		s := &stream{}
+		for rest := append(whole[:len(whole):len(whole)], partial...); len(rest) > 0; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "cut")
+			s.pieces = append(s.pieces, rest[:n])
+			rest = rest[n:]
 		}
-		require.Equal(t, want, got)
+		tp := quietTap(s, time.Time{})
+		got, err := io.ReadAll(iotest.OneByteReader(tp))
+		require.NoError(t, err)
+		require.Equal(t, whole, got)
 	})
 }
 
-func FuzzFrames(f *testing.F) {
-	f.Add(frame(1, 2, 3), 2)
+func TestTapRefusesSenselessFrames(t *testing.T) {
+	for _, length := range []uint32{1001, 0x7fffffff, 0x80000000, 0xffffffff} {
+		tp := quietTap(&stream{pieces: [][]byte{frame(make([]byte, 36)...), binary.BigEndian.AppendUint32(nil, length)}}, time.Time{})
+		got, err := io.ReadAll(tp)
+		require.ErrorContains(t, err, "limit is 1000")
+		require.Len(t, got, 40)
+		require.LessOrEqual(t, cap(tp.buf), 4096)
+	}
+}
+
+func FuzzTap(f *testing.F) {
+	f.Add(append(frame(make([]byte, 36)...), frame(1, 2, 3)...), 2)
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1}, 1)
-	f.Fuzz(func(t *testing.T, stream []byte, cut int) {
-		fr := frames{complete: func(head []byte) {
-			if len(head) > 16 {
-				t.Fatal("more than the head")
-			}
-		}}
-		if cut < 0 || cut > len(stream) {
+	f.Fuzz(func(t *testing.T, b []byte, cut int) {
+		if cut < 0 || cut > len(b) {
 			cut = 0
 		}
-		fr.feed(stream[:cut])
-		fr.feed(stream[cut:])
+		tp := quietTap(&stream{pieces: [][]byte{b[:cut], b[cut:]}}, time.Time{})
+		got, _ := io.ReadAll(tp)
+		if !bytes.HasPrefix(b, got) {
+			t.Fatalf("%x came out of %x", got, b)
+		}
 	})
 }
 
@@ -59,7 +95,7 @@ func TestTapLearnsFromTheHandshake(t *testing.T) {
 		server, client := net.Pipe()
 		defer server.Close()
 		defer client.Close()
-		tp := newTap(client, time.Now().Add(time.Second))
+		tp := quietTap(client, time.Now().Add(time.Second))
 		var id int64
 		var timeout time.Duration
 		var heard, closed int
@@ -101,22 +137,73 @@ func TestTapLearnsFromTheHandshake(t *testing.T) {
 	})
 }
 
-// The library lifts its deadline after the first four bytes of the handshake's answer; a server that stops there would keep it for ever.
+// The library waits ten read timeouts for the beginning of the handshake's answer and for ever for the rest.
 func TestTapBoundsTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
 		defer server.Close()
 		defer client.Close()
 		start := time.Now()
-		tp := newTap(client, start.Add(time.Second))
-		tp.heard = func() {}
+		tp := quietTap(client, start.Add(time.Second))
 		require.NoError(t, tp.SetReadDeadline(start.Add(time.Hour)))
+		require.NoError(t, tp.SetReadDeadline(time.Time{}))
 		go server.Write([]byte{0, 0, 0, 40}) // ends when all is read
 		_, err := tp.Read(make([]byte, 4))
-		require.NoError(t, err)
-		require.NoError(t, tp.SetReadDeadline(time.Time{}))
-		_, err = tp.Read(make([]byte, 40))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(start))
 	})
+}
+
+// sink is a connection that keeps the last write.
+type sink struct {
+	net.Conn
+	last []byte
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.last = bytes.Clone(p)
+	return len(p), nil
+}
+
+func TestTapSetsWatches(t *testing.T) {
+	s := &sink{}
+	tp := quietTap(s, time.Time{})
+	tp.shaken.Store(true)
+	var asked []watchKey
+	tp.wanted = func(key watchKey) bool { asked = append(asked, key); return key.path == "/a" }
+	request := func(op byte, path string, tail ...byte) []byte {
+		body := append([]byte{0, 0, 0, 1, 0, 0, 0, op, 0, 0, 0, byte(len(path))}, path...)
+		return frame(append(body, tail...)...)
+	}
+	for _, c := range []struct {
+		op   byte
+		path string
+		key  watchKey
+		set  bool
+	}{
+		{4, "/a", watchKey{watchData, "/a"}, true},
+		{3, "/a", watchKey{watchExists, "/a"}, true},
+		{12, "/a", watchKey{watchChildren, "/a"}, true},
+		{4, "/b", watchKey{watchData, "/b"}, false},
+	} {
+		asked = nil
+		sent := request(c.op, c.path, 0)
+		before := bytes.Clone(sent)
+		n, err := tp.Write(sent)
+		require.NoError(t, err)
+		require.Equal(t, len(sent), n)
+		require.Equal(t, before, sent, "the library's buffer is not touched")
+		require.Equal(t, []watchKey{c.key}, asked)
+		if c.set {
+			before[len(before)-1] = 1
+		}
+		require.Equal(t, before, s.last)
+	}
+	asked = nil
+	for _, other := range [][]byte{request(2, "/a", 0, 0, 0, 0), request(9, "/a"), request(4, "/a", 0, 0), request(4, "/a"), frame(1, 2)} {
+		_, err := tp.Write(other)
+		require.NoError(t, err)
+		require.Equal(t, other, s.last)
+	}
+	require.Empty(t, asked)
 }

@@ -71,14 +71,7 @@ func (w *Watch) Done() <-chan struct{} { return w.signal.done }
 
 // GetW is Get and sets a watch for the next change of the data or the deletion of the node.
 func (c *Client) GetW(ctx context.Context, path string) ([]byte, Stat, *Watch, error) {
-	a, w, err := readW(ctx, c, "getw", path, watchData, func(conn *zk.Conn, full string, set bool) (a answer, err error) {
-		if set {
-			a.data, a.stat, _, err = conn.GetW(full)
-		} else {
-			a.data, a.stat, err = conn.Get(full)
-		}
-		return a, err
-	})
+	a, w, err := readW(ctx, c, "getw", path, watchData, readData)
 	if err != nil {
 		return nil, Stat{}, nil, err
 	}
@@ -87,14 +80,7 @@ func (c *Client) GetW(ctx context.Context, path string) ([]byte, Stat, *Watch, e
 
 // ExistsW is Exists and sets a watch for the creation of the node, or for its deletion and the change of its data.
 func (c *Client) ExistsW(ctx context.Context, path string) (Stat, bool, *Watch, error) {
-	a, w, err := readW(ctx, c, "existsw", path, watchExists, func(conn *zk.Conn, full string, set bool) (a answer, err error) {
-		if set {
-			a.found, a.stat, _, err = conn.ExistsW(full)
-		} else {
-			a.found, a.stat, err = conn.Exists(full)
-		}
-		return a, err
-	})
+	a, w, err := readW(ctx, c, "existsw", path, watchExists, readExistence)
 	if err != nil {
 		return Stat{}, false, nil, err
 	}
@@ -106,41 +92,33 @@ func (c *Client) ExistsW(ctx context.Context, path string) (Stat, bool, *Watch, 
 
 // ChildrenW is Children and sets a watch for the coming and going of children, and for the deletion of the node.
 func (c *Client) ChildrenW(ctx context.Context, path string) ([]string, Stat, *Watch, error) {
-	a, w, err := readW(ctx, c, "childrenw", path, watchChildren, func(conn *zk.Conn, full string, set bool) (a answer, err error) {
-		if set {
-			a.names, a.stat, _, err = conn.ChildrenW(full)
-		} else {
-			a.names, a.stat, err = conn.Children(full)
-		}
-		return a, err
-	})
+	a, w, err := readW(ctx, c, "childrenw", path, watchChildren, readChildren)
 	if err != nil {
 		return nil, Stat{}, nil, err
 	}
 	return a.names, statOf(a.stat), w, nil
 }
 
-// readW runs a read that sets a watch. The signal is taken before the request is sent, so that no event can slip between the
-// answer and the waiting for it.
+// readW runs a read that sets a watch, which the tap sees to. The watch belongs to one session, and so does the read.
 func readW(ctx context.Context, c *Client, name, path string, kind watchKind,
-	fn func(conn *zk.Conn, full string, set bool) (answer, error)) (answer, *Watch, error) {
-	if err := checkPath(path, false); err != nil {
-		return answer{}, nil, &Error{Op: name, Path: path, Err: err}
-	}
+	fn func(conn *zk.Conn, full string) (answer, error)) (answer, *Watch, error) {
 	key := watchKey{kind, c.absolute(path)}
 	for {
 		s, err := c.AwaitSession(ctx)
 		if err != nil {
 			return answer{}, nil, &Error{Op: name, Path: path, Err: reason(err)}
 		}
-		sig, armed := s.gen.take(key)
-		// In a view of the session, as a watch belongs to one.
-		a, err := read(ctx, s.Client(), name, path, func(conn *zk.Conn, full string) (answer, error) { return fn(conn, full, !armed) })
-		s.gen.settle(key, sig, err == nil)
+		a, err := read(ctx, s.Client(), name, path, func(conn *zk.Conn, full string) (answer, error) {
+			sig := s.gen.take(key)
+			a, err := fn(conn, full)
+			s.gen.settle(key, sig, err == nil)
+			a.signal = sig
+			return a, err
+		})
 		if err != nil && c.pin == nil && s.Err() != nil && ctx.Err() == nil {
 			continue // in the next session, or to be told that there is none
 		}
-		return a, &Watch{sig}, err
+		return a, &Watch{a.signal}, err
 	}
 }
 
