@@ -89,9 +89,9 @@ func TestWriteBehindReadsNobodyHasRunYet(t *testing.T) {
 		h.backend.waiting = nil
 		h.backend.data["/a"] = []byte("1")
 		require.True(t, conn.Complete(wire.AppendErrorFrame(nil, wire.ReplyHeader{Xid: 1, Zxid: 1})))
+		h.backend.eager = true
 		c.send(set(3, "/a", "3"))
 		synctest.Wait()
-		h.backend.commit(1)
 		conn.Wake()
 		c.mustReply(wire.ReplyHeader{Xid: 1, Zxid: 1})
 		c.mustGet(2, "1")

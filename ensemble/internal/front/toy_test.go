@@ -34,6 +34,7 @@ type toy struct {
 
 	in       sync.Mutex // what follows
 	auto     chan struct{}
+	eager    bool // writes are applied before Submit returns
 	waiting  []request.Request
 	conns    map[request.ConnID]*front.Conn
 	gone     map[request.ConnID]int
@@ -74,8 +75,12 @@ func (b *toy) Disconnected(c *front.Conn) {
 
 func (b *toy) Submit(_ *front.Conn, batch []request.Request) {
 	b.in.Lock()
-	defer b.in.Unlock()
 	b.waiting = append(b.waiting, batch...)
+	eager := b.eager
+	b.in.Unlock()
+	if eager {
+		b.commit(len(batch))
+	}
 	if b.auto != nil {
 		select {
 		case b.auto <- struct{}{}:
