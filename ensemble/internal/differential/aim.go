@@ -202,7 +202,7 @@ func (g *Generator) part(slot int, made []string) wire.MultiOp {
 		case 2:
 			return wire.MultiOp{Op: wire.OpCheck, Record: &wire.CheckRequest{Path: path, Version: 0}}
 		}
-		return wire.MultiOp{Op: wire.OpCreate2, Record: &wire.CreateRequest{Path: path + "/m-", ACL: znode.OpenACL(), Mode: znode.ModePersistentSequential}}
+		return wire.MultiOp{Op: g.create2(), Record: &wire.CreateRequest{Path: path + "/m-", ACL: znode.OpenACL(), Mode: znode.ModePersistentSequential}}
 	}
 	switch g.rand.IntN(7) {
 	case 0, 1, 2:
@@ -219,7 +219,7 @@ func (g *Generator) part(slot int, made []string) wire.MultiOp {
 }
 
 func (g *Generator) creation() wire.MultiOp {
-	op := oneOf(g, wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL)
+	op := oneOf(g, wire.OpCreate, g.create2(), wire.OpCreateContainer, wire.OpCreateTTL)
 	mode := znode.CreateMode(g.rand.IntN(4))
 	switch {
 	case op == wire.OpCreateContainer:
@@ -234,6 +234,14 @@ func (g *Generator) creation() wire.MultiOp {
 		q.ACL = []znode.ACL{}
 	}
 	return wire.MultiOp{Op: op, Record: q}
+}
+
+// create2 is that op, or the older create where create2 may not stand in a multi.
+func (g *Generator) create2() wire.Op {
+	if g.PlainMultis {
+		return wire.OpCreate
+	}
+	return wire.OpCreate2
 }
 
 func (g *Generator) multiRead(int) (wire.Op, wire.Record) {

@@ -24,6 +24,9 @@ type Generator struct {
 	MaxBurst int
 	// HardQuotas allows hard limits. Apache checks them against what has been applied, which in a burst is a matter of luck.
 	HardQuotas bool
+	// PlainMultis keeps create2 out of multis: before 3.9, Apache's server logs such a multi and then cannot apply it, neither
+	// at once nor when it reads the log (class DataTree, processTxn).
+	PlainMultis bool
 }
 
 // An actor is what the generator knows of a slot.
