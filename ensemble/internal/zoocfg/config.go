@@ -12,6 +12,8 @@ type Config struct {
 	// DataDirAutocreate false means that a missing DataDir/version-2 or DataLogDir/version-2 is an error
 	// (FileTxnSnapLog).
 	DataDirAutocreate bool
+	// DatabaseAutocreate false means that a server without data starts only if DataLogDir holds a file named initialize.
+	DatabaseAutocreate bool
 
 	// ClientAddr is host:port of the plaintext client port; the host is empty for all interfaces.
 	ClientAddr string

@@ -50,7 +50,7 @@ var table = []Key{
 	honoured("dataDir", File, "", "", text(func(c *Config) *string { return &c.DataDir })),
 	honoured("dataLogDir", File, "", "default: dataDir", text(func(c *Config) *string { return &c.DataLogDir })),
 	honoured("datadir.autocreate", Property, "true", "", boolean(func(c *Config) *bool { return &c.DataDirAutocreate })),
-	refused("db.autocreate", Property, "true", "an empty data directory would silently become an empty database", anyBoolean, "true"),
+	honoured("db.autocreate", Property, "true", "false: without data a server starts only beside a file initialize", boolean(func(c *Config) *bool { return &c.DatabaseAutocreate })),
 	honoured("clientPort", File, "", "", clientPort),
 	honoured("clientPortAddress", File, "", "default: all interfaces", clientHost),
 	ignored("clientPortListenBacklog", File, "-1", "the Go runtime uses the system's maximum", anyNumber, "-1"),

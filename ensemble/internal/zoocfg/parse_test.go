@@ -49,7 +49,7 @@ func mustParse(t *testing.T, text string, props ...string) *Config {
 func TestDefaults(t *testing.T) {
 	got := mustParse(t, minimal)
 	want := &Config{
-		DataDir: "/d", DataLogDir: "/d", DataDirAutocreate: true, ClientAddr: ":2181",
+		DataDir: "/d", DataLogDir: "/d", DataDirAutocreate: true, DatabaseAutocreate: true, ClientAddr: ":2181",
 		TickTime: 3 * time.Second, MinSessionTimeout: 6 * time.Second, MaxSessionTimeout: time.Minute,
 		Limits: Limits{ClientCnxnsPerHost: 60, SessionlessTimeout: 10 * time.Second, OutstandingRequests: 1000,
 			FrameBytes: 1048575, LargeRequestBytes: -1, LargeRequestTotal: 104857600},
@@ -194,8 +194,6 @@ func TestProblems(t *testing.T) {
 			"zoo.cfg:3: secureClientPort=2281: not supported, and ignoring it would be unsafe: " + tlsRefused, ErrRefused},
 		{minimal + "sessionRequireClientSASLAuth=true",
 			"zoo.cfg:3: sessionRequireClientSASLAuth=true: not supported, and ignoring it would be unsafe: clients would not be authenticated", ErrRefused},
-		{minimal + "db.autocreate=false", "zoo.cfg:3: db.autocreate=false: not supported, and ignoring it would be unsafe: " +
-			"an empty data directory would silently become an empty database", ErrRefused},
 		{minimal + "x=\\u12", `zoo.cfg:3: \u must be followed by four hexadecimal digits`, ErrInvalid},
 		{minimal + "clientPort=70000", "zoo.cfg:3: clientPort=70000: is not a port", ErrInvalid},
 		{"dataDir=/d\nserver.1=h", "zoo.cfg:2: server.1=h: " + errServerLine.Error(), ErrInvalid},
