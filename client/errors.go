@@ -174,7 +174,8 @@ func outcome(err error) error {
 	switch {
 	case err == nil, errors.Is(err, errNeverSent):
 		return err
-	case errors.Is(err, ErrConnectionLoss), errors.Is(err, ErrSystem), errors.Is(err, ErrOperationTimeout):
+	case errors.Is(err, ErrConnectionLoss), errors.Is(err, ErrSystem), errors.Is(err, ErrOperationTimeout),
+		errors.Is(err, ErrAPI): // the library's word, too, for the answer to a multi it cannot read
 		return unknown(err)
 	}
 	return err

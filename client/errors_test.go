@@ -52,6 +52,7 @@ func TestOutcome(t *testing.T) {
 		{zk.ErrClosing, true},
 		{io.EOF, true},
 		{zk.ErrShortBuffer, true},
+		{zk.ErrAPIError, true},
 		{fmt.Errorf("unknown error: %v", zk.ErrCode(-1)), true},
 		{fmt.Errorf("unknown error: %v", zk.ErrCode(-7)), true},
 		{zk.ErrNoServer, false},
