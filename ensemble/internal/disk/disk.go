@@ -44,6 +44,8 @@ var (
 	ErrLocked = errors.New("locked by another process")
 	// ErrDamaged: what is on the disk is not what was written. See Damage.
 	ErrDamaged = errors.New("damaged data")
+	// ErrBroken: a write, sync or rename failed, now or earlier, and whoever did it writes nothing any more. See Broken.
+	ErrBroken = errors.New("broken by a failure of the disk")
 )
 
 // FS is a file system. Every error is an *fs.PathError or *os.LinkError, or wraps one.
@@ -176,3 +178,22 @@ func (d *Damage) Unwrap() []error {
 	}
 	return []error{ErrDamaged, d.Err}
 }
+
+// Broken is the last word of somebody who writes to a disk: it answers to ErrBroken and to whatever the cause answers to, but never
+// to ErrNoSpace, which is left to refusals that broke nothing.
+func Broken(cause error) error {
+	if errors.Is(cause, ErrBroken) {
+		return cause
+	}
+	return &brokenError{cause}
+}
+
+type brokenError struct{ cause error }
+
+func (e *brokenError) Error() string { return ErrBroken.Error() + ": " + e.cause.Error() }
+
+func (e *brokenError) Is(target error) bool {
+	return target == ErrBroken || target != ErrNoSpace && errors.Is(e.cause, target)
+}
+
+func (e *brokenError) As(target any) bool { return errors.As(e.cause, target) }

@@ -198,6 +198,19 @@ func TestBudget(t *testing.T) {
 	require.NoError(t, f.Sync())
 }
 
+func TestBroken(t *testing.T) {
+	cause := &fs.PathError{Op: "write", Path: "f", Err: errors.Join(ErrNoSpace, ErrReadOnly)}
+	err := Broken(cause)
+	require.ErrorIs(t, err, ErrBroken)
+	require.ErrorIs(t, err, ErrReadOnly)
+	require.NotErrorIs(t, err, ErrNoSpace, "which is a refusal")
+	var p *fs.PathError
+	require.ErrorAs(t, err, &p)
+	require.Equal(t, cause, p)
+	require.ErrorContains(t, err, "write f")
+	require.Equal(t, err, Broken(err))
+}
+
 func TestReadOnly(t *testing.T) {
 	m := NewMem(nil)
 	f := mustEdit(t, m, "f")

@@ -228,8 +228,14 @@ func (l *Log) Sync() (znode.Zxid, error) {
 		defer l.mu.Unlock()
 		return l.synced, l.broken(err)
 	}
-	l.newDir, l.synced = false, l.last
+	l.noteSynced()
 	return l.synced, nil
+}
+
+// noteSynced notes that everything in cur is synced, and its name.
+func (l *Log) noteSynced() {
+	l.newDir, l.synced = false, l.last
+	l.mark = Mark{File: l.name, Offset: l.pos, Zxid: l.last, Sum: l.sum}
 }
 
 // Full says whether the file has reached Options.SizeLimit, so that it is time to Roll.
@@ -270,10 +276,11 @@ func (l *Log) finishFile() error {
 	if cerr := l.cur.Close(); err == nil {
 		err = cerr
 	}
-	l.cur, l.pos = nil, 0
+	l.cur = nil
 	if err != nil {
 		return l.broken(err)
 	}
-	l.newDir, l.synced = false, l.last
+	l.noteSynced()
+	l.pos = 0
 	return nil
 }

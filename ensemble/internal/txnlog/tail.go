@@ -56,7 +56,8 @@ func (l *Log) openTail() error {
 		drop = append(drop, keep[len(keep)-1])
 	}
 	if cut != nil {
-		l.last = cut.last
+		l.last, l.sum = cut.last, cut.sum
+		l.mark = Mark{File: cut.file, Offset: cut.end, Zxid: cut.last, Sum: cut.sum}
 		l.tail.File, l.tail.Offset = cut.name, cut.end
 		if cut.garbage > 0 {
 			l.tail.Cut, l.tail.What = cut.garbage, cut.what
@@ -120,6 +121,7 @@ type fileTail struct {
 	size    int64
 	end     int64      // of the last good record
 	last    znode.Zxid // of the last good record; 0: there is none
+	sum     uint32     // its checksum
 	garbage int64      // bytes behind end up to the last one that is not zero
 	what    string     // what is wrong with them
 }
@@ -153,9 +155,9 @@ func (l *Log) scanTail(file znode.Zxid) (*fileTail, error) {
 		if t.last == 0 && z != file {
 			return nil, damage(t.name, t.end, fmt.Sprintf("the first record is %v", z))
 		}
-		t.end, t.last = s.off, max(t.last, z)
+		t.end, t.last, t.sum = s.off, max(t.last, z), adler32.Checksum(payload)
 		if marked && s.off == mark.Offset {
-			at = z == mark.Zxid && adler32.Checksum(payload) == mark.Sum
+			at = z == mark.Zxid && t.sum == mark.Sum
 		}
 	}
 	if marked && !at {

@@ -1,6 +1,7 @@
 package txnlog
 
 import (
+	"hash/adler32"
 	"slices"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
@@ -23,14 +24,14 @@ func (l *Log) Truncate(after znode.Zxid) error {
 	if l.last <= after {
 		return nil
 	}
-	kept, end, last := len(l.files), int64(0), znode.Zxid(0)
-	for ; kept > 0 && last == 0; kept-- {
+	kept, mark := len(l.files), Mark{}
+	for ; kept > 0 && mark.Zxid == 0; kept-- {
 		var err error
-		if end, last, err = l.lastUpTo(l.files[kept-1], after); err != nil {
+		if mark, err = l.lastUpTo(l.files[kept-1], after); err != nil {
 			return err
 		}
 	}
-	if last != 0 {
+	if mark.Zxid != 0 {
 		kept++ // the loop has gone past the file that has it
 	}
 	for _, z := range slices.Backward(l.files[kept:]) { // one after the other, or a crash could leave a gap
@@ -43,40 +44,40 @@ func (l *Log) Truncate(after znode.Zxid) error {
 		}
 	}
 	if kept > 0 {
-		if err := truncateFile(l.fsys, l.path(l.files[kept-1]), end); err != nil {
+		if err := truncateFile(l.fsys, l.path(mark.File), mark.Offset); err != nil {
 			return l.broken(err)
 		}
 	}
 	l.files = l.files[:kept]
-	l.last, l.synced = last, last
+	l.last, l.synced, l.mark = mark.Zxid, mark.Zxid, mark
 	return nil
 }
 
-// lastUpTo finds where the last record of a file with a zxid of at most zxid ends; last is 0 if there is none.
-func (l *Log) lastUpTo(file, zxid znode.Zxid) (end int64, last znode.Zxid, err error) {
+// lastUpTo finds the last record of a file with a zxid of at most zxid; the zero Mark if there is none.
+func (l *Log) lastUpTo(file, zxid znode.Zxid) (m Mark, err error) {
 	s, what, err := openScanner(l.fsys, l.path(file), -1)
 	if err != nil {
-		return 0, 0, err
+		return m, err
 	}
 	defer s.close()
 	if what != "" {
-		return 0, 0, damage(l.path(file), 0, what)
+		return m, damage(l.path(file), 0, what)
 	}
 	for {
 		payload, found, what, err := s.next()
 		switch {
 		case err != nil:
-			return 0, 0, &disk.Damage{File: l.path(file), Offset: s.off, What: "cannot be read", Remedy: remedyRestore, Err: err}
+			return m, &disk.Damage{File: l.path(file), Offset: s.off, What: "cannot be read", Remedy: remedyRestore, Err: err}
 		case found == corrupt:
-			return 0, 0, damage(l.path(file), s.off, what)
+			return m, damage(l.path(file), s.off, what)
 		case found != more:
-			return end, last, nil
+			return m, nil
 		}
 		z := payloadZxid(payload)
 		if z > zxid {
-			return end, last, nil
+			return m, nil
 		}
-		end, last = s.off, z
+		m = Mark{File: file, Offset: s.off, Zxid: z, Sum: adler32.Checksum(payload)}
 	}
 }
 

@@ -21,14 +21,14 @@
 //
 // A Log belongs to one goroutine, with two exceptions that any goroutine may call at any time: Reserve and Release. A
 // sequence from From may be read by another goroutine as long as nobody prunes or truncates what it reads. A write that
-// failed has left the log in a state nobody knows: every later write fails with the same error (errors.Is ErrBroken), and
+// failed has left the log in a state nobody knows: every later write fails with the same error (errors.Is disk.ErrBroken), and
 // only a new Open may tell what is there. What a record means, when to roll, and the order of the log's effects with those
 // of snapshots and epoch files is left to the caller.
 package txnlog
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -57,10 +57,8 @@ const (
 	keepBuffer       = 4 << 20 // a larger group's buffer is not kept
 )
 
-// Kinds of refusal and failure.
+// Kinds of refusal.
 var (
-	// ErrBroken: an earlier write failed; nothing can be written any more.
-	ErrBroken = errors.New("txnlog: broken by an earlier failure")
 	// ErrOrder: a record's zxid does not follow the last one.
 	ErrOrder = errors.New("txnlog: zxid out of order")
 	// ErrRecord: a record is too large, or too short to be a transaction, or does not carry its zxid.
@@ -75,7 +73,7 @@ type Record struct {
 
 // A Mark says what of a log is known to be synced. The zero Mark knows nothing.
 type Mark struct {
-	File   znode.Zxid // name of the file being written; 0: no mark
+	File   znode.Zxid // name of the last file; 0: no mark
 	Offset int64      // everything of File up to here is synced; 0 if nothing is yet
 	Zxid   znode.Zxid // every record up to this one is synced, here and in earlier files
 	Sum    uint32     // checksum of the record that ends at Offset
@@ -118,6 +116,7 @@ type Log struct {
 	name   znode.Zxid // of cur
 	sum    uint32     // checksum of the last record in cur
 	synced znode.Zxid // of the last record synced
+	mark   Mark       // of synced
 	newDir bool       // cur's name is not durable yet
 	buf    []byte
 }
@@ -210,13 +209,9 @@ func (l *Log) SetLast(zxid znode.Zxid) {
 	l.synced = max(l.synced, l.last)
 }
 
-// Mark says what is synced now, to be kept for the next Open. It is valid between a Sync and the next Append.
-func (l *Log) Mark() Mark {
-	if l.cur == nil {
-		return Mark{}
-	}
-	return Mark{File: l.name, Offset: l.pos, Zxid: l.synced, Sum: l.sum}
-}
+// Mark says what is synced, to be kept for the next Open; it does not count what only SetLast spoke of. It is the zero Mark if
+// the log has no record.
+func (l *Log) Mark() Mark { return l.mark }
 
 // Written is the number of bytes in the file being written.
 func (l *Log) Written() int64 { return l.pos }
@@ -224,7 +219,7 @@ func (l *Log) Written() int64 { return l.pos }
 // broken makes the failure the log's last word.
 func (l *Log) broken(err error) error {
 	if l.err == nil {
-		l.err = fmt.Errorf("%w: %w", ErrBroken, err)
+		l.err = disk.Broken(err)
 	}
 	return l.err
 }
@@ -248,7 +243,7 @@ func (l *Log) Close() error {
 		}
 	}
 	if l.err == nil {
-		l.err = fmt.Errorf("%w: the log is closed", ErrBroken)
+		l.err = disk.Broken(fs.ErrClosed)
 	}
 	return err
 }
