@@ -89,8 +89,8 @@ func (r *Replica) getData(out []byte, q *request.Request) []byte {
 	if code != znode.CodeOK {
 		return r.refuse(out, q, code)
 	}
-	if leave {
-		r.watch(q.Conn, string(path), watch.Data)
+	if leave && !r.watch(q.Conn, string(path), watch.Data) {
+		return r.refuse(out, q, znode.CodeThrottledOp)
 	}
 	out, start := r.begin(out, q)
 	out = jute.AppendBuffer(out, n.Data())
@@ -110,8 +110,8 @@ func (r *Replica) exists(out []byte, q *request.Request) []byte {
 	if code == znode.CodeNoAuth {
 		return r.refuse(out, q, code)
 	}
-	if leave {
-		r.watch(q.Conn, string(path), watch.Data)
+	if leave && !r.watch(q.Conn, string(path), watch.Data) {
+		return r.refuse(out, q, znode.CodeThrottledOp)
 	}
 	if n == nil {
 		return r.refuse(out, q, code)
@@ -130,8 +130,8 @@ func (r *Replica) getChildren(out []byte, q *request.Request) []byte {
 	if code != znode.CodeOK {
 		return r.refuse(out, q, code)
 	}
-	if leave {
-		r.watch(q.Conn, string(path), watch.Child)
+	if leave && !r.watch(q.Conn, string(path), watch.Child) {
+		return r.refuse(out, q, znode.CodeThrottledOp)
 	}
 	out, start := r.begin(out, q)
 	out = appendChildren(out, n)

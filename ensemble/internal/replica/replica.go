@@ -41,6 +41,7 @@ type Config struct {
 	Propose    propose.Config
 	Auth       *auth.Registry
 	Sweep      Sweep
+	MaxWatches int // paths one connection may watch; 0: any number
 
 	// Watches guards the table of watches, which answers change and which therefore several goroutines would change at once.
 	// Nil: nobody answers concurrently.

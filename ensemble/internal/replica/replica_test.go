@@ -46,7 +46,7 @@ func (d *desk) replica(t *tree.Tree) *replica.Replica {
 	reg, err := auth.New(auth.Config{})
 	require.NoError(d, err)
 	return replica.New(t, replica.Config{
-		ServerID: 1, Tick: 1000, MinTimeout: 2000, MaxTimeout: 20_000, Auth: reg,
+		ServerID: 1, Tick: 1000, MinTimeout: 2000, MaxTimeout: 20_000, Auth: reg, MaxWatches: 5,
 		Sweep: replica.Sweep{Interval: 60_000, PerMinute: 60, MaxNeverUsed: 300_000},
 	}, d.now)
 }
@@ -395,4 +395,22 @@ func TestSessionIDsInUseArePassedOver(t *testing.T) {
 	d.r = d.replica(d.r.Tree()) // a second run that begins in the same millisecond
 	q := d.r.NewSession(2, 10_000)
 	require.NotEqual(t, d.id, q.Session)
+}
+
+func TestWatchesAreBounded(t *testing.T) {
+	d := newDesk(t)
+	for _, p := range []string{"/1", "/2", "/3", "/4", "/5"} {
+		h, _, _ := d.read(wire.OpExists, &wire.WatchRequest{Path: p, Watch: true})
+		require.Equal(t, znode.CodeNoNode, h.Err)
+	}
+	for _, op := range []wire.Op{wire.OpExists, wire.OpGetData, wire.OpGetChildren} {
+		h, _, _ := d.read(op, &wire.WatchRequest{Path: "/", Watch: true})
+		require.Equal(t, znode.CodeThrottledOp, h.Err, "%v", op)
+	}
+	h, _, _ := d.read(wire.OpAddWatch, &wire.AddWatchRequest{Path: "/"})
+	require.Equal(t, znode.CodeThrottledOp, h.Err)
+	h, _, _ = d.read(wire.OpSetWatches, &wire.SetWatchesRequest{Exist: []string{"/6"}})
+	require.Equal(t, znode.CodeThrottledOp, h.Err)
+	h, _, _ = d.read(wire.OpAddWatch, &wire.AddWatchRequest{Path: "/5"})
+	require.Zero(t, h.Err, "another way of watching the same path is not another path")
 }

@@ -7,10 +7,20 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
-func (r *Replica) watch(conn request.ConnID, path string, kind watch.Kind) {
+// watch leaves a watch; false if the connection has as many as it may. (Apache's server knows no bound.)
+func (r *Replica) watch(conn request.ConnID, path string, kind watch.Kind) bool {
 	r.watching.Lock()
 	defer r.watching.Unlock()
+	return r.add(conn, path, kind)
+}
+
+// add is watch with the table held.
+func (r *Replica) add(conn request.ConnID, path string, kind watch.Kind) bool {
+	if r.cfg.MaxWatches > 0 && r.watches.CountOf(conn) >= r.cfg.MaxWatches && !r.watches.Has(conn, path, wire.WatcherAny) {
+		return false
+	}
 	r.watches.Add(conn, path, kind)
+	return true
 }
 
 func (r *Replica) addWatch(out []byte, q *request.Request) []byte {
@@ -22,7 +32,9 @@ func (r *Replica) addWatch(out []byte, q *request.Request) []byte {
 	if req.Mode == wire.WatchPersistentRecursive {
 		kind = watch.Recursive
 	}
-	r.watch(q.Conn, req.Path, kind)
+	if !r.watch(q.Conn, req.Path, kind) {
+		return r.refuse(out, q, znode.CodeThrottledOp)
+	}
 	return r.reply(out, q, &wire.ErrorResponse{})
 }
 
@@ -86,7 +98,9 @@ func (r *Replica) setWatches(out []byte, q *request.Request) []byte {
 					continue
 				}
 			}
-			r.watches.Add(q.Conn, path, list.kind)
+			if !r.add(q.Conn, path, list.kind) {
+				return r.refuse(out, q, znode.CodeThrottledOp)
+			}
 		}
 	}
 	return wire.AppendErrorFrame(out, wire.ReplyHeader{Xid: q.Xid, Zxid: r.tree.Zxid()})

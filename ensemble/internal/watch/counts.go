@@ -23,6 +23,14 @@ func (t *Table) Summary() Summary {
 // Count is the number of watches: pairs of a connection and a path, counted in each of the two tables.
 func (t *Table) Count() int { return t.data + t.child }
 
+// CountOf is the number of paths conn watches, in whatever ways. It takes constant time.
+func (t *Table) CountOf(conn request.ConnID) int {
+	if w := t.conns[conn]; w != nil {
+		return len(w.refs)
+	}
+	return 0
+}
+
 // ByConn are the connections in the data table, in order, each with the paths it watches, sorted: what wchc shows.
 func (t *Table) ByConn() iter.Seq2[request.ConnID, []string] {
 	return func(yield func(request.ConnID, []string) bool) {

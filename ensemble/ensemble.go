@@ -1,0 +1,127 @@
+// Package ensemble runs a coordination service that speaks ZooKeeper on every wire and disk: clients of Apache ZooKeeper 3.9
+// connect to it without noticing, and its data directory opens in Apache's server and the other way round.
+//
+// A server lives in this process. In a test it starts in about a millisecond, in memory, and is reached without a socket:
+//
+//	srv, err := ensemble.Start(ctx, nil)
+//	defer srv.Close()
+//	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+//
+// In production it runs on a directory and a port, as the program bellwether does:
+//
+//	srv, err := ensemble.Start(ctx, &ensemble.Options{Dir: "/var/lib/bellwether", Addr: ":2181"})
+//	<-srv.Done()
+//
+// A write is acknowledged only after it is on disk, synced. A server whose disk fails a write stops and says why; it never
+// answers from what it could not store. Everything a server started has ended when Close returns.
+//
+// A server in memory works inside a testing/synctest bubble, where session timeouts pass in virtual time.
+package ensemble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/memnet"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/server"
+)
+
+// memoryAddr is where a server listens on its own network in memory.
+const memoryAddr = "127.0.0.1:2181"
+
+// A Server is a running server.
+type Server struct {
+	inner   *server.Server
+	network memnet.Network
+	memory  net.Listener
+	tcp     net.Listener // nil without Addr
+}
+
+// Start starts a server and returns when it serves: its data is loaded, its ports are open. A nil opts is the zero Options. All
+// that is wrong with opts is reported at once. If ctx ends before the server serves, Start stops it and returns the cause; later
+// ctx has no effect: [Server.Close] ends a server.
+//
+// A data directory that another server uses, that is damaged or that does not hold together is refused with an error that
+// says which file, where, and what can be done.
+func Start(ctx context.Context, opts *Options) (*Server, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	cfg, err := opts.config()
+	if err != nil {
+		return nil, err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	s := &Server{}
+	if s.memory, err = s.network.Listen(memoryAddr); err != nil {
+		return nil, fmt.Errorf("ensemble: %w", err)
+	}
+	cfg.Listeners = append(cfg.Listeners, server.Listener{Listener: s.memory, Local: true})
+	if opts.Addr != "" {
+		if s.tcp, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.Addr); err != nil {
+			return nil, errors.Join(fmt.Errorf("ensemble: %w", err), s.memory.Close())
+		}
+		cfg.Listeners = append(cfg.Listeners, server.Listener{Listener: s.tcp})
+	}
+	if s.inner, err = server.Start(cfg); err != nil {
+		return nil, fmt.Errorf("ensemble: %w", err)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Addr is the TCP address the server listens on, nil without one.
+func (s *Server) Addr() net.Addr {
+	if s.tcp == nil {
+		return nil
+	}
+	return s.tcp.Addr()
+}
+
+// ConnectString is what clients are given to find the server: host and port of its TCP address, or, without one, an address
+// that only [Server.Dial] knows.
+func (s *Server) ConnectString() string {
+	if s.tcp != nil {
+		return dialable(s.tcp.Addr())
+	}
+	return memoryAddr
+}
+
+// dialable turns a wildcard address into one to connect to.
+func dialable(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return a.String()
+	}
+	local := *tcp
+	local.IP = net.IPv4(127, 0, 0, 1)
+	return local.String()
+}
+
+// Dial connects to the server through memory, whatever network and addr say, so that it fits where a client takes a dialer. It
+// fails once the server is closed.
+func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return s.network.Dial(ctx, memoryAddr)
+}
+
+// Done is closed when the server has ended: after Close, or when it stopped by itself because it could not go on; Err says
+// why.
+func (s *Server) Done() <-chan struct{} { return s.inner.Done() }
+
+// Err is why the server stopped by itself, nil while it runs and after an ordinary Close.
+func (s *Server) Err() error { return s.inner.Err() }
+
+// Close ends the server: clients are disconnected, what was acknowledged is on disk, nothing it started is left on return.
+// Sessions live on in the data directory. It may be called more than once; it returns why the server had stopped by itself, if
+// it had.
+func (s *Server) Close() error { return s.inner.Close() }
+
+// newMemory is the disk of a server without a directory.
+func newMemory() disk.FS { return disk.NewMem(nil) }

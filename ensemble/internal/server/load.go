@@ -1,0 +1,158 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/snapshot"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/store"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/txnlog"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
+)
+
+// ErrNotServable means that a data directory may not be served from by this server alone: it is empty, and may not be begun in.
+var ErrNotServable = errors.New("server: no data, and zookeeper.db.autocreate=false without a file initialize")
+
+// load takes the data directory into use and brings the replica to where it ends.
+func (s *Server) load() (err error) {
+	if s.store, err = store.Open(s.cfg.FS, s.cfg.Store); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.store.Close())
+		}
+	}()
+	begun := time.Now()
+	l := loading{opts: s.cfg.Tree}
+	rec, err := s.store.Recover(l.snapshot, l.record)
+	if err == nil {
+		err = l.finish()
+	}
+	if err != nil {
+		return err
+	}
+	if rec.Blank {
+		return ErrNotServable
+	}
+	if err := s.judge(&l, &rec); err != nil {
+		return err
+	}
+	s.replica = replica.New(l.tree, replica.Config{
+		ServerID: s.cfg.ID, Tick: s.cfg.Tick.Milliseconds(),
+		MinTimeout: int32(s.cfg.MinTimeout / time.Millisecond), MaxTimeout: int32(s.cfg.MaxTimeout / time.Millisecond),
+		Propose: s.cfg.Propose, Auth: s.auth, Sweep: s.cfg.Sweep, MaxWatches: s.cfg.MaxWatches, Watches: &s.watching,
+	}, s.now())
+	s.sinceSnapshot = rec.Records
+	s.log.Info("data loaded", "server", s.cfg.ID, "zxid", l.tree.Zxid(), "nodes", l.tree.NodeCount(), "replayed", rec.Records, "took", time.Since(begun))
+	if rec.Snapshot == nil { // without one Apache's server would not open the directory
+		return s.firstSnapshot()
+	}
+	return nil
+}
+
+// judge reports what was strange about the data, and refuses what must not be served.
+func (s *Server) judge(l *loading, rec *store.Recovery) error {
+	if rec.Foreign != "" {
+		s.log.Info("the data was last written by another server", "server", s.cfg.ID, "reason", rec.Foreign)
+	}
+	for _, d := range rec.Skipped {
+		s.log.Warn("a damaged snapshot was passed over; an older one and the log make good for it", "server", s.cfg.ID, "error", d)
+	}
+	if rec.Tail.Cut > 0 {
+		s.log.Info("an unfinished record, never acknowledged, was cut off", "server", s.cfg.ID, "file", rec.Tail.File, "offset", rec.Tail.Offset, "bytes", rec.Tail.Cut)
+	}
+	if l.diverged != nil {
+		if rec.Foreign == "" {
+			return l.diverged
+		}
+		// Apache's own servers disagree with themselves now and then; they go on, with a line in the log.
+		s.log.Warn("a transaction's digest does not match the data", "server", s.cfg.ID, "error", l.diverged)
+	}
+	return l.tree.CheckACLs()
+}
+
+// loading is a tree on its way from the disk.
+type loading struct {
+	opts     tree.Options
+	tree     *tree.Tree
+	fuzzyTo  znode.Zxid // a snapshot of Apache's may hold parts of transactions up to here
+	result   tree.Result
+	diverged error // the first digest that did not match
+}
+
+// snapshot takes a whole image, each time from nothing.
+func (l *loading) snapshot(r *snapshot.Reader) error {
+	*l = loading{opts: l.opts}
+	load := tree.NewLoader(l.opts)
+	sessions, err := r.Sessions()
+	if err != nil {
+		return err
+	}
+	for _, x := range sessions {
+		load.Session(x.ID, x.Timeout)
+	}
+	acls, err := r.ACLs()
+	if err != nil {
+		return err
+	}
+	for _, x := range acls {
+		load.ACL(x.ID, x.List)
+	}
+	for {
+		var n snapshot.Node
+		if err := r.Next(&n); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+		if err := load.Node(tree.Image{Path: n.Path, Data: n.Data, ACL: n.ACL, Stat: n.Stat}); err != nil {
+			return err
+		}
+	}
+	if l.tree, err = load.Tree(r.Name().Zxid); err != nil {
+		return err
+	}
+	if t := r.Trailer(); t.HasDigest {
+		l.fuzzyTo = t.DigestZxid
+		if t.DigestZxid == l.tree.Zxid() {
+			l.compare(t.DigestZxid, t.Digest)
+		}
+	}
+	return nil
+}
+
+// record replays a transaction.
+func (l *loading) record(r txnlog.Record) error {
+	if err := l.finish(); err != nil {
+		return err
+	}
+	x, err := txn.Decode(r.Payload)
+	if err != nil {
+		return err
+	}
+	l.tree.Apply(&x, &l.result)
+	if x.HasDigest && x.Zxid >= l.fuzzyTo {
+		l.compare(x.Zxid, x.Digest)
+	}
+	return nil
+}
+
+// finish makes sure there is a tree, if there was nothing to load.
+func (l *loading) finish() error {
+	if l.tree == nil {
+		l.tree = tree.New(l.opts)
+	}
+	return nil
+}
+
+func (l *loading) compare(zxid znode.Zxid, want uint64) {
+	if got := l.tree.Digest(); got != want && l.diverged == nil && !l.opts.NoDigest {
+		l.diverged = fmt.Errorf("%w: zxid %v, digest %x, tree %x", replica.ErrDiverged, zxid, want, got)
+	}
+}

@@ -1,0 +1,175 @@
+package server
+
+import (
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/snapshot"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
+)
+
+// snapshotPiece is how many bytes of nodes are copied while writers are kept out.
+const snapshotPiece = 256 << 10
+
+// draw puts off the next snapshot by half to all of the configured number of transactions and bytes of log, so that the
+// servers of an ensemble do not all write theirs at once (class SyncRequestProcessor).
+func (s *Server) draw() {
+	s.snapAfter = s.cfg.SnapCount/2 + rand.IntN(s.cfg.SnapCount-s.cfg.SnapCount/2) + 1
+	if s.cfg.SnapSize > 0 {
+		s.snapAfterBytes = s.cfg.SnapSize/2 + rand.Int64N(s.cfg.SnapSize-s.cfg.SnapSize/2) + 1
+	}
+}
+
+// maybeSnapshot begins a snapshot when it is time for one and none is being written. It is the core's.
+func (s *Server) maybeSnapshot() {
+	if s.sinceSnapshot < s.snapAfter && (s.snapAfterBytes == 0 || s.bytesSinceSnapshot < s.snapAfterBytes) {
+		return
+	}
+	if !s.snapshotting.CompareAndSwap(false, true) {
+		return
+	}
+	s.sinceSnapshot, s.bytesSinceSnapshot = 0, 0
+	s.draw()
+	s.tree.Lock()
+	d := s.replica.Tree().Dump()
+	s.tree.Unlock()
+	s.running.Go(func() { // ends with the snapshot, or soon after stopping
+		defer s.snapshotting.Store(false)
+		s.takeSnapshot(d)
+		s.tree.Lock()
+		d.Close()
+		s.tree.Unlock()
+		if s.cfg.PurgeInterval < 0 {
+			s.purge()
+		}
+	})
+}
+
+// maybePurge removes old snapshots and logs now and then. It is the core's.
+func (s *Server) maybePurge(now time.Time) {
+	if s.cfg.PurgeInterval <= 0 || now.Before(s.nextPurge) {
+		return
+	}
+	s.nextPurge = now.Add(s.cfg.PurgeInterval)
+	s.running.Go(s.purge) // ends by itself
+}
+
+// takeSnapshot writes d, a piece at a time, while the server goes on. A lack of space is reported and otherwise borne; any other
+// failure of the disk stops the server.
+func (s *Server) takeSnapshot(d *tree.Dump) {
+	begun := time.Now()
+	var w *snapshot.Writer
+	err := s.writer.do(func() (err error) {
+		w, err = s.store.BeginSnapshot(d.Zxid)
+		return err
+	})
+	if err == nil {
+		if s.writeImage(w, d) {
+			err = s.writer.do(func() error { return s.store.CommitSnapshot(w) })
+		} else {
+			err = errors.Join(w.Err(), s.writer.do(func() error { return s.store.AbandonSnapshot(w) }))
+		}
+	}
+	switch {
+	case err == nil:
+		s.snapshots.add(time.Since(begun))
+		s.log.Info("snapshot written", "server", s.cfg.ID, "zxid", d.Zxid, "took", time.Since(begun))
+	case errors.Is(err, ErrClosed):
+	case errors.Is(err, disk.ErrNoSpace):
+		s.log.Warn("no space for a snapshot; the log is kept", "server", s.cfg.ID, "zxid", d.Zxid, "error", err)
+	default:
+		s.fail(err)
+	}
+}
+
+// writeImage writes all of d; false if it could not, or the server stops.
+func (s *Server) writeImage(w *snapshot.Writer, d *tree.Dump) bool {
+	sessions := make([]snapshot.Session, len(d.Sessions))
+	for i, x := range d.Sessions {
+		sessions[i] = snapshot.Session{ID: x.ID, Timeout: x.Timeout}
+	}
+	acls := make([]snapshot.ACL, len(d.ACLs))
+	for i, x := range d.ACLs {
+		acls[i] = snapshot.ACL{ID: x.ID, List: x.List}
+	}
+	if w.Sessions(sessions) != nil || w.ACLs(acls) != nil {
+		return false
+	}
+	var images []tree.Image
+	var nodes []snapshot.Node
+	for {
+		select {
+		case <-s.stopping:
+			return false
+		default:
+		}
+		s.tree.RLock()
+		images = d.Next(images[:0], snapshotPiece)
+		s.tree.RUnlock()
+		if len(images) == 0 {
+			break
+		}
+		nodes = nodes[:0]
+		for _, x := range images {
+			nodes = append(nodes, snapshot.Node{Path: x.Path, Data: x.Data, ACL: x.ACL, Stat: x.Stat})
+		}
+		if w.Nodes(nodes) != nil {
+			return false
+		}
+	}
+	t := snapshot.Trailer{HasDigest: !s.cfg.Tree.NoDigest, DigestZxid: d.Zxid, Digest: d.Digest, HasLast: !s.cfg.Tree.NoDigest, Last: d.Zxid}
+	return w.Finish(t) == nil
+}
+
+// firstSnapshot writes the snapshot an empty directory begins with. Nothing else runs yet.
+func (s *Server) firstSnapshot() error {
+	d := s.replica.Tree().Dump()
+	defer d.Close()
+	w, err := s.store.BeginSnapshot(d.Zxid)
+	if err != nil {
+		return err
+	}
+	if !s.writeImage(w, d) {
+		return errors.Join(w.Err(), s.store.AbandonSnapshot(w))
+	}
+	return s.store.CommitSnapshot(w)
+}
+
+// purge keeps the newest snapshots and what goes with them.
+func (s *Server) purge() {
+	zxid, ok, err := s.store.RetainFrom(s.cfg.PurgeRetain)
+	if err == nil && ok {
+		var gone []string
+		err = s.writer.do(func() (err error) {
+			gone, err = s.store.PurgeBefore(zxid)
+			return err
+		})
+		if len(gone) > 0 {
+			s.log.Info("old files removed", "server", s.cfg.ID, "count", len(gone), "before", zxid)
+		}
+	}
+	if err != nil && !errors.Is(err, ErrClosed) {
+		s.fail(err)
+	}
+}
+
+// dirSizes are the sizes of the directories with the snapshots and with the log, in bytes.
+func (s *Server) dirSizes() (data, log int64) {
+	return s.dirSize(s.store.DataDir()), s.dirSize(s.store.LogDir())
+}
+
+func (s *Server) dirSize(dir string) (n int64) {
+	names, err := s.cfg.FS.ReadDir(dir)
+	if err != nil {
+		return 0 // a figure for monitors; whoever needs the files reports that they cannot be read
+	}
+	for _, name := range names {
+		if info, err := s.cfg.FS.Stat(filepath.Join(dir, name)); err == nil {
+			n += info.Size
+		}
+	}
+	return n
+}
