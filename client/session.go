@@ -40,7 +40,7 @@ func (s *Session) Client() *Client { return &Client{core: s.gen.core, pin: s} }
 
 // Go runs f on a goroutine that belongs to the session, for work that must go on when the one who began it has left, and must not go on
 // when the session is over. The context is the session's; f returns soon after it ended, since the next session and Client.Close
-// wait for that. Go fails, and f is not run, with the cause of the session's end when it is over.
+// wait for that; so f must not call Close. Go fails, and f is not run, with the cause of the session's end when it is over.
 func (s *Session) Go(f func(ctx context.Context)) error {
 	if err := s.gen.begin(); err != nil {
 		return err

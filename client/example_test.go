@@ -1,0 +1,126 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble"
+)
+
+// exampleClient starts a server in this process and connects to it through memory. With servers elsewhere, the connect string is all
+// Connect needs.
+func exampleClient(ctx context.Context) (*client.Client, func()) {
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return c, func() {
+		c.Close()
+		srv.Close()
+	}
+}
+
+func ExampleConnect() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, &ensemble.Options{Addr: "127.0.0.1:0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+
+	c, err := client.Connect(ctx, srv.ConnectString(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Create(ctx, "/greeting", []byte("hello"), nil); err != nil {
+		log.Fatal(err)
+	}
+	data, stat, err := c.Get(ctx, "/greeting")
+	fmt.Println(string(data), stat.Version, err)
+	// Output: hello 0 <nil>
+}
+
+func ExampleClient_Create() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	for range 2 {
+		path, err := c.Create(ctx, "/jobs/new/job-", []byte("paint it"), &client.CreateOptions{
+			Mode:    client.PersistentSequential,
+			Parents: client.ContainerParents,
+		})
+		fmt.Println(path, err)
+	}
+	_, err := c.Create(ctx, "/jobs/new", nil, nil)
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, client.ErrNodeExists))
+	// Output:
+	// /jobs/new/job-0000000000 <nil>
+	// /jobs/new/job-0000000001 <nil>
+	// create /jobs/new: node already exists
+	// true
+}
+
+func ExampleClient_Multi() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	_, err := c.Multi(ctx, client.CreateOp("/from", []byte("100"), nil), client.CreateOp("/to", []byte("0"), nil))
+	fmt.Println(err)
+	_, err = c.Multi(ctx, client.SetOp("/from", []byte("70"), 0), client.SetOp("/to", []byte("30"), 5))
+	fmt.Println(err)
+	data, _, _ := c.Get(ctx, "/from")
+	fmt.Println("from is still", string(data))
+	// Output:
+	// <nil>
+	// multi /to: version does not match
+	// from is still 100
+}
+
+func ExampleClient_WatchNode() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	for node, err := range c.WatchNode(ctx, "/config") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if !node.Exists {
+			fmt.Println("no config yet")
+			c.Create(ctx, "/config", []byte("v1"), nil)
+			continue
+		}
+		fmt.Println("config is", string(node.Data))
+		if string(node.Data) == "v2" {
+			break
+		}
+		c.Set(ctx, "/config", []byte("v2"), node.Stat.Version)
+	}
+	// Output:
+	// no config yet
+	// config is v1
+	// config is v2
+}
+
+func ExampleSession_Context() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	session := c.Session()
+	c.Close()
+	<-session.Context().Done()
+	fmt.Println(context.Cause(session.Context()))
+	// Output: client closed
+}

@@ -1,0 +1,82 @@
+package lock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble"
+	"github.com/bellwether-zk/bellwether/recipes/lock"
+)
+
+func Example() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil) // in this process, for the example
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	connect := func() *client.Client {
+		c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return c
+	}
+	anna, ben := connect(), connect()
+	defer anna.Close()
+	defer ben.Close()
+
+	hold, err := lock.NewMutex(anna, "/printer", nil).Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("anna holds the lock")
+	_, err = lock.NewMutex(ben, "/printer", nil).TryLock(ctx)
+	fmt.Println("ben:", err, errors.Is(err, lock.ErrHeld))
+
+	if err := hold.Release(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("anna:", context.Cause(hold.Context()))
+	next, err := lock.NewMutex(ben, "/printer", nil).Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("ben holds the lock, with a greater token:", next.Token() > hold.Token())
+	// Output:
+	// anna holds the lock
+	// ben: trylock /printer: lock is held by another true
+	// anna: ticket returned
+	// ben holds the lock, with a greater token: true
+}
+
+// The guard puts the lock into the same transaction as the change it protects.
+func ExampleHold_Guard() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	hold, err := lock.NewMutex(c, "/ledger/lock", nil).Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = c.Multi(ctx, hold.Guard(), client.CreateOp("/ledger/entry-1", nil, nil))
+	fmt.Println("while held:", err)
+	hold.Release(ctx)
+	_, err = c.Multi(ctx, hold.Guard(), client.CreateOp("/ledger/entry-2", nil, nil))
+	fmt.Println("after the release, nothing is written:", errors.Is(err, client.ErrNoNode))
+	// Output:
+	// while held: <nil>
+	// after the release, nothing is written: true
+}
