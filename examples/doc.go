@@ -1,0 +1,4 @@
+// Package examples holds one small runnable program per idea. Start with quickstart:
+//
+//	go run ./examples/quickstart
+package examples
