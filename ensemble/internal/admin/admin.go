@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
@@ -167,7 +166,7 @@ var commands = map[string]command{
 	"hash": {text: digests},
 }
 
-// telnet is the interrupt sequence FF F4 FF FD, which counts as a word that is never enabled (ZOOKEEPER-737).
+// telnet is the interrupt sequence FF F4 FF FD, which counts as a word and is answered by closing (ZOOKEEPER-737).
 const telnet = "\xff\xf4\xff\xfd"
 
 // Known reports whether four bytes are a word, allowed or not, rather than the length of a first frame.
@@ -183,10 +182,9 @@ const MaskLen = 8
 func (w *Words) Answer(word string, mask int64) string {
 	c, ok := commands[word]
 	switch {
+	case word == telnet:
+		return ""
 	case !ok || !w.all && !w.allowed[word]:
-		if !utf8.ValidString(word) {
-			word = "" // telnet's
-		}
 		return word + " is not executed because it is not in the whitelist.\n"
 	case word == "stmk":
 		return strconv.FormatInt(w.source.TraceMask(&mask), 10)

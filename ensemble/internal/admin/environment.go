@@ -46,9 +46,9 @@ func environment(version string) string {
 		{"user.name", name},
 		{"user.home", home},
 		{"user.dir", dir},
-		{"jvm.memory.free", megabytes(mem.HeapSys - mem.HeapInuse)},
-		{"jvm.memory.max", megabytes(uint64(debug.SetMemoryLimit(-1)))},
-		{"jvm.memory.total", megabytes(mem.Sys)},
+		{"os.memory.free", megabytes(mem.HeapSys - mem.HeapInuse)},
+		{"os.memory.max", megabytes(uint64(debug.SetMemoryLimit(-1)))},
+		{"os.memory.total", megabytes(mem.Sys)},
 	} {
 		b.WriteString(kv[0] + "=" + kv[1] + "\n")
 	}

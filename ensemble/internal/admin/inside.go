@@ -54,7 +54,7 @@ func dumpConnections(b *strings.Builder, conns []IdleConnection) {
 
 func watchSummary(s Source) string {
 	conns, paths, watches := s.WatchCounts()
-	return fmt.Sprintf("%d connections watching %d paths\nTotal watches:%d\n\n", conns, paths, watches)
+	return fmt.Sprintf("%d connections watching %d paths\nTotal watches:%d\n", conns, paths, watches)
 }
 
 func watchesBySession(s Source) string {

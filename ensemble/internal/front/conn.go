@@ -103,6 +103,13 @@ func (c *Conn) IDs() []znode.ID {
 	return c.ids
 }
 
+// leaving reports whether the connection is served no more.
+func (c *Conn) leaving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase >= finishing
+}
+
 // Touched reports when the connection was last heard of, for its session's expiry; ok is false when it has no session or was
 // not heard of since the last call. A connection whose requests wait because reading was stopped counts as heard of.
 func (c *Conn) Touched() (id znode.SessionID, at time.Time, ok bool) {

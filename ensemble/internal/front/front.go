@@ -34,6 +34,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -254,19 +255,21 @@ func (s *Server) Close() {
 	s.running.Wait()
 }
 
-// Conns are the open connections, in no order. The loop may call any method of the Server or of a Conn.
+// Conns are the open connections, in no order; one that only waits for its last bytes to be taken is open no more. The loop may
+// call any method of the Server or of a Conn.
 func (s *Server) Conns() iter.Seq[*Conn] {
 	return func(yield func(*Conn) bool) {
-		s.mu.Lock()
-		conns := make([]*Conn, 0, len(s.conns))
-		for c := range s.conns {
-			conns = append(conns, c)
-		}
-		s.mu.Unlock()
-		for _, c := range conns {
-			if !yield(c) {
+		for _, c := range s.all() {
+			if !c.leaving() && !yield(c) {
 				return
 			}
 		}
 	}
+}
+
+// all are the connections that are not gone yet.
+func (s *Server) all() []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.conns))
 }

@@ -190,7 +190,7 @@ func (c *Conn) parse() *request.Request {
 	h.DecodeJute(&d)
 	c.next = request.Request{
 		Conn: c.id, Session: c.Session(), Xid: h.Xid, Op: h.Op, Body: frame[wire.RequestHeaderLen:], IDs: c.ids,
-		Size: len(frame), Arrived: c.arrived,
+		Size: len(frame), Arrived: int64(c.arrived),
 	}
 	if h.Op == wire.OpPing {
 		c.next.Xid = wire.XidPing

@@ -64,7 +64,7 @@ func (c *Conn) authenticate(r *request.Request) bool {
 func (c *Conn) sasl(r *request.Request) bool {
 	var req wire.SASLToken
 	d := jute.NewDecoder(r.Body)
-	if req.DecodeJute(&d); d.Err() != nil {
+	if req.DecodeJute(&d); d.Err() != nil || req.Token == nil {
 		return false
 	}
 	answer, code := c.server.auth.SASL(req.Token)

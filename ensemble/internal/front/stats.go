@@ -108,7 +108,7 @@ func (c *Conn) answered(r *request.Request, start int, now time.Duration) {
 	if size == 0 {
 		return // dropped: its session is gone
 	}
-	took := now - r.Arrived
+	took := now - time.Duration(r.Arrived)
 	ms := took.Milliseconds()
 	c.cost.add(ms, int64(size), now)
 	c.total.add(ms, int64(size), now)
@@ -171,14 +171,17 @@ func (c *Conn) takeTotal() tally {
 func (s *Server) Totals() Totals {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sum := s.past
+	sum, open := s.past, 0
 	for c := range s.conns {
 		c.mu.Lock()
 		sum.merge(&c.total)
+		if c.phase < finishing {
+			open++
+		}
 		c.mu.Unlock()
 	}
 	st := Totals{
-		Connections: len(s.conns), Outstanding: s.outstanding.Load(), Received: sum.received, Sent: sum.sent,
+		Connections: open, Outstanding: s.outstanding.Load(), Received: sum.received, Sent: sum.sent,
 		Handshakes: s.handshakes.Load(), Rejected: s.rejected.Load(), AuthFailures: s.authFailures.Load(),
 		Latency: sum.latency, LastReply: -1, MinReply: -1, MaxReply: -1,
 	}

@@ -22,7 +22,7 @@ func (s *Server) sweep() {
 		}
 		s.mu.Unlock()
 		now := s.now()
-		for c := range s.Conns() {
+		for _, c := range s.all() {
 			c.sweep(now)
 		}
 	}

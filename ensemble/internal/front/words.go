@@ -28,6 +28,10 @@ func (c *Conn) command(word string) bool {
 	c.mu.Lock()
 	c.busy = true
 	c.mu.Unlock()
+	c.mu.Lock()
+	c.cost.received++
+	c.total.received++
+	c.mu.Unlock()
 	text := c.server.backend.Command(c, word, arg)
 	c.mu.Lock()
 	defer c.mu.Unlock()

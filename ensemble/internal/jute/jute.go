@@ -143,14 +143,13 @@ func (d *Decoder) NullableString() (s string, null bool) {
 func (d *Decoder) String() string { return string(d.Buffer()) }
 
 // Count reads the length of a vector whose elements take at least elem bytes each, so that a made-up length fails here
-// and not in an allocation. Null is -1.
+// and not in an allocation. Null is -1; any other negative length is that of an empty vector, as for Java's reader.
 func (d *Decoder) Count(elem int) int {
 	n := d.Int32()
 	switch {
 	case d.err != nil:
 		return 0
 	case n < -1:
-		d.Fail("count %d", n)
 		return 0
 	case n > 0 && int64(n)*int64(elem) > int64(d.Len()):
 		d.Fail("count %d of at least %d bytes each, %d left", n, elem, d.Len())

@@ -53,7 +53,6 @@ func TestMalformed(t *testing.T) {
 		{"length past the end", []byte{0, 0, 0, 2, 'a'}, func(d *jute.Decoder) { d.Buffer() }},
 		{"huge length", []byte{0x7f, 0xff, 0xff, 0xff}, func(d *jute.Decoder) { _ = d.String() }},
 		{"huge count", []byte{0x7f, 0xff, 0xff, 0xff}, func(d *jute.Decoder) { d.Strings() }},
-		{"count below null", []byte{0xff, 0xff, 0xff, 0xfe}, func(d *jute.Decoder) { d.Count(1) }},
 		{"element cut off", []byte{0, 0, 0, 1, 0, 0, 0, 9}, func(d *jute.Decoder) { d.Strings() }},
 	} {
 		d := jute.NewDecoder(c.in)
@@ -61,6 +60,13 @@ func TestMalformed(t *testing.T) {
 		require.ErrorIs(t, d.Err(), jute.ErrMalformed, c.name)
 		require.Zero(t, d.Int64(), "%s: reads after a failure are zero", c.name)
 	}
+}
+
+func TestNegativeCounts(t *testing.T) {
+	d := jute.NewDecoder([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe})
+	require.Equal(t, -1, d.Count(1), "null")
+	require.Equal(t, 0, d.Count(1), "nothing, to Java")
+	require.NoError(t, d.Err())
 }
 
 func TestNullAndEmpty(t *testing.T) {

@@ -216,6 +216,11 @@ func (r *Replica) ephemerals(out []byte, q *request.Request) []byte {
 func (r *Replica) multiRead(out []byte, q *request.Request) []byte {
 	req := wire.MultiRequest{Read: true}
 	if !decode(q, &req) {
+		if len(req.Ops) == 0 && decode(q, &wire.MultiRequest{}) { // writes, to which Apache's server answers more than a header
+			out, start := wire.BeginFrame(out)
+			out = wire.ReplyHeader{Xid: q.Xid, Zxid: r.tree.Zxid(), Err: znode.CodeMarshallingError}.AppendJute(out)
+			return wire.EndFrame((&wire.MultiResponse{}).AppendJute(out), start)
+		}
 		return r.refuse(out, q, znode.CodeMarshallingError)
 	}
 	resp := wire.MultiResponse{Results: make([]wire.MultiResult, len(req.Ops))}

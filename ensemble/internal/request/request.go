@@ -10,8 +10,6 @@
 package request
 
 import (
-	"time"
-
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
@@ -29,8 +27,8 @@ type Request struct {
 	Record  wire.Record // a write's record, decoded; nil for closeSession
 	IDs     []znode.ID  // who asks: the connection's identities when the request was read; never changed afterwards
 
-	Size    int           // bytes of its frame
-	Arrived time.Duration // when it was read, on the clock of its connection's listener
+	Size    int   // bytes of its frame
+	Arrived int64 // when it was read, in nanoseconds on the clock of its connection's listener
 
 	// What is settled before the request gets its turn. Such a request takes no part in the order, whatever its op; it only
 	// waits for its place among the answers.

@@ -50,7 +50,8 @@ func (s *Server) load() (err error) {
 	}, s.now())
 	s.sinceSnapshot = rec.Records
 	s.log.Info("data loaded", "server", s.cfg.ID, "zxid", l.tree.Zxid(), "nodes", l.tree.NodeCount(), "replayed", rec.Records, "took", time.Since(begun))
-	if rec.Snapshot == nil { // without one Apache's server would not open the directory
+	if rec.Snapshot == nil || l.diverged != nil && !l.settled {
+		// Without any, Apache's server would not open the directory; and what did not settle must not be read again.
 		return s.firstSnapshot()
 	}
 	return nil
@@ -68,10 +69,11 @@ func (s *Server) judge(l *loading, rec *store.Recovery) error {
 		s.log.Info("an unfinished record, never acknowledged, was cut off", "server", s.cfg.ID, "file", rec.Tail.File, "offset", rec.Tail.Offset, "bytes", rec.Tail.Cut)
 	}
 	if l.diverged != nil {
-		if rec.Foreign == "" {
+		if rec.Foreign == "" && !l.settled {
 			return l.diverged
 		}
-		// Apache's own servers disagree with themselves now and then; they go on, with a line in the log.
+		// Apache's own servers disagree with themselves now and then, until their queue has run empty; they go on, with a line
+		// in the log. Such a log stays readable after we have added to it.
 		s.log.Warn("a transaction's digest does not match the data", "server", s.cfg.ID, "error", l.diverged)
 	}
 	return l.tree.CheckACLs()
@@ -84,6 +86,7 @@ type loading struct {
 	fuzzyTo  znode.Zxid // a snapshot of Apache's may hold parts of transactions up to here
 	result   tree.Result
 	diverged error // the first digest that did not match
+	settled  bool  // a later one did
 }
 
 // snapshot takes a whole image, each time from nothing.
@@ -152,7 +155,12 @@ func (l *loading) finish() error {
 }
 
 func (l *loading) compare(zxid znode.Zxid, want uint64) {
-	if got := l.tree.Digest(); got != want && l.diverged == nil && !l.opts.NoDigest {
+	if l.opts.NoDigest {
+		return
+	}
+	got := l.tree.Digest()
+	l.settled = got == want
+	if got != want && l.diverged == nil {
 		l.diverged = fmt.Errorf("%w: zxid %v, digest %x, tree %x", replica.ErrDiverged, zxid, want, got)
 	}
 }

@@ -89,7 +89,7 @@ func (v view) Settings() []admin.Setting {
 		{Key: "minSessionTimeout", Value: n(c.MinTimeout.Milliseconds())},
 		{Key: "maxSessionTimeout", Value: n(c.MaxTimeout.Milliseconds())},
 		{Key: "clientPortListenBacklog", Value: "-1"},
-		{Key: "serverId", Value: n(int64(c.ID))},
+		{Key: "serverId", Value: "0"}, // of a server that stands alone, whatever its session ids begin with,
 	}
 }
 

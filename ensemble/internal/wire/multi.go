@@ -47,7 +47,7 @@ func (r *MultiRequest) AppendJute(b []byte) []byte {
 	return multiEnd.append(b)
 }
 
-// DecodeJute reads the request. An op that does not belong in it, a mode there is not, a TTL mode without a TTL or a null ACL
+// DecodeJute reads the request. An op that does not belong in it, a mode there is not, a TTL mode without a TTL, a null path or a null ACL
 // list makes the whole request malformed.
 func (r *MultiRequest) DecodeJute(d *jute.Decoder) {
 	r.Ops = nil
@@ -88,6 +88,11 @@ func (o *MultiOp) decodeWrite(d *jute.Decoder) {
 		o.Record = r
 		o.settleCreate(d, r)
 	case OpDelete, OpSetData, OpCheck:
+		ahead := *d
+		if decodePath(&ahead); ahead.Err() != nil { // alone, setData and check take a null path for a bad one
+			*d = ahead
+			return
+		}
 		o.Record = NewRequest(o.Op)
 		o.Record.DecodeJute(d)
 	default:

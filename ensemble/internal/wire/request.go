@@ -14,6 +14,22 @@ func decodePath(d *jute.Decoder) string {
 	return s
 }
 
+// decodePaths reads a vector of paths; neither it nor one of them may be null.
+func decodePaths(d *jute.Decoder) []string {
+	n := d.Count(4)
+	if n < 0 {
+		d.Fail("null list of paths")
+	}
+	if d.Err() != nil {
+		return nil
+	}
+	paths := make([]string, n)
+	for i := range paths {
+		paths[i] = decodePath(d)
+	}
+	return paths
+}
+
 // CreateRequest is the record of all four creates. TTL is on the wire only for OpCreateTTL, so the op must be known: see
 // [CreateRequest.HasTTL].
 type CreateRequest struct {
@@ -261,9 +277,9 @@ func (r *SetWatchesRequest) AppendJute(b []byte) []byte {
 // DecodeJute reads the request.
 func (r *SetWatchesRequest) DecodeJute(d *jute.Decoder) {
 	r.RelativeZxid = znode.Zxid(d.Int64())
-	r.Data, r.Exist, r.Child = d.Strings(), d.Strings(), d.Strings()
+	r.Data, r.Exist, r.Child = decodePaths(d), decodePaths(d), decodePaths(d)
 	if r.Two {
-		r.Persistent, r.PersistentRecursive = d.Strings(), d.Strings()
+		r.Persistent, r.PersistentRecursive = decodePaths(d), decodePaths(d)
 	}
 }
 
