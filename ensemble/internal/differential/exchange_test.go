@@ -37,7 +37,9 @@ func TestDirectoryExchange(t *testing.T) {
 			h.open(t, c.first, c.lines...)
 			h.work(t, 4000)
 			h.passOn(t, c.second)
-			h.work(t, 1500)
+			h.work(t, 300)
+			h.passOn(t, c.second) // reads what both have written
+			h.work(t, 1200)
 			h.passOn(t, c.first, c.lines...)
 			h.work(t, 200)
 			h.closeSessions(t)

@@ -76,7 +76,26 @@ func (s *Server) judge(l *loading, rec *store.Recovery) error {
 		// in the log. Such a log stays readable after we have added to it.
 		s.log.Warn("a transaction's digest does not match the data", "server", s.cfg.ID, "error", l.diverged)
 	}
+	if s.cfg.OldTTL {
+		if err := checkOldTTL(l.tree); err != nil {
+			return err
+		}
+	}
 	return l.tree.CheckACLs()
+}
+
+// ErrOldTTL means that the data holds nodes which may be TTL nodes in the encoding of release 3.5.3: by their owner they cannot be
+// told from ephemerals of a lost session, and would be deleted as such.
+var ErrOldTTL = errors.New("server: data may hold TTL nodes in the encoding of release 3.5.3, which is not supported")
+
+// checkOldTTL looks for owners with only the top bit in their top byte that are no open session's (class EphemeralTypeEmulate353).
+func checkOldTTL(t *tree.Tree) error {
+	for id := range t.EphemeralSessions() {
+		if _, open := t.Session(id); !open && uint64(id)>>56 == 0x80 {
+			return fmt.Errorf("%w: owner %v", ErrOldTTL, id)
+		}
+	}
+	return nil
 }
 
 // loading is a tree on its way from the disk.
