@@ -60,6 +60,7 @@ func (o *Options) config() (server.Config, error) {
 		Propose:    propose.Config{EnforceQuota: o.EnforceQuota, Reconfig: o.ReconfigEnabled, MaxRecord: or(o.Limits.FrameBytes, wire.DefaultMaxFrame)},
 		Eager:      o.Auth.EagerACLCheck,
 		MaxWatches: unbounded(o.Limits.Watches, 1_000_000),
+		OldTTL:     o.OldTTLNodes,
 		Words:      o.FourLetterWords,
 		Log:        o.Logger,
 	}

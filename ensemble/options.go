@@ -40,6 +40,9 @@ type Options struct {
 
 	// TTLNodes allows nodes with a time to live (extendedTypesEnabled).
 	TTLNodes bool
+	// OldTTLNodes says that the data may hold TTL nodes in the encoding of release 3.5.3, which reads as an ephemeral's
+	// (emulate353TTLNodes). It is not written, and data that has it is refused rather than misread.
+	OldTTLNodes bool
 	// EnforceQuota makes hard limits refuse writes (enforceQuota).
 	EnforceQuota bool
 	// ReconfigEnabled decides how a reconfig request is refused: there is nothing to reconfigure in a single server

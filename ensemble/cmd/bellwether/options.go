@@ -25,7 +25,7 @@ func serverOptions(c *zoocfg.Config, log *slog.Logger) *ensemble.Options {
 		Containers: ensemble.Containers{
 			CheckInterval: c.Container.CheckInterval, MaxPerMinute: c.Container.MaxPerMinute, MaxNeverUsed: c.Container.MaxNeverUsed,
 		},
-		TTLNodes: c.ExtendedTypes, EnforceQuota: c.EnforceQuota, ReconfigEnabled: c.ReconfigEnabled,
+		TTLNodes: c.ExtendedTypes, OldTTLNodes: c.Emulate353TTL, EnforceQuota: c.EnforceQuota, ReconfigEnabled: c.ReconfigEnabled,
 		FourLetterWords: c.FourLetterWords, ReadOnlyMode: c.ReadOnlyMode,
 	}
 }

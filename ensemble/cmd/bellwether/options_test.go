@@ -23,7 +23,7 @@ var honouredValues = map[string]string{
 	"maxBatchSize": "0", "snapshot.compression.method": "gz", "snapshot.trust.empty": "true", "digest.enabled": "false",
 	"autopurge.snapRetainCount": "7", "autopurge.purgeInterval": "7",
 	"4lw.commands.whitelist": "*", "readonlymode.enabled": "true", "reconfigEnabled": "true", "enforceQuota": "true",
-	"extendedTypesEnabled": "true", "znode.container.checkIntervalMs": "7", "znode.container.maxPerMinute": "7",
+	"extendedTypesEnabled": "true", "emulate353TTLNodes": "true", "znode.container.checkIntervalMs": "7", "znode.container.maxPerMinute": "7",
 	"znode.container.maxNeverUsedIntervalMs": "7",
 	"skipACL":                                "yes", "enableEagerACLCheck": "true", "DigestAuthenticationProvider.superDigest": "super:x",
 	"DigestAuthenticationProvider.enabled": "false", "DigestAuthenticationProvider.digestAlg": "MD5",

@@ -55,6 +55,7 @@ type Config struct {
 	Propose    propose.Config
 	Front      front.Options
 	Sweep      replica.Sweep
+	OldTTL     bool // refuse data that may hold TTL nodes in the encoding of 3.5.3
 	Eager      bool // check ACLs before planning
 	MaxWatches int  // paths one connection may watch; 0: any number
 

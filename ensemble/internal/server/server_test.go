@@ -399,3 +399,15 @@ func TestStartRefusesBadAuth(t *testing.T) {
 	_, err = l.Accept()
 	require.ErrorIs(t, err, net.ErrClosed, "its listeners were the server's to close")
 }
+
+func TestOldTTLNodesAreRefusedWhereTheyMayBe(t *testing.T) {
+	load := tree.NewLoader(tree.Options{Extended: true})
+	for _, img := range []tree.Image{{}, {Path: "/old", Stat: znode.StatPersisted{Owner: -1<<63 | 1000}}} {
+		img.ACL = tree.OpenACLID
+		require.NoError(t, load.Node(img))
+	}
+	old, err := load.Tree(1)
+	require.NoError(t, err)
+	require.ErrorIs(t, checkOldTTL(old), ErrOldTTL)
+	require.NoError(t, checkOldTTL(tree.New(tree.Options{Extended: true})))
+}

@@ -38,8 +38,8 @@ type Config struct {
 	ReconfigEnabled bool
 	// EnforceQuota makes hard limits refuse writes.
 	EnforceQuota bool
-	// ExtendedTypes allows nodes with a time to live.
-	ExtendedTypes bool
+	// ExtendedTypes allows nodes with a time to live. Emulate353TTL says that the data may hold some in release 3.5.3's encoding.
+	ExtendedTypes, Emulate353TTL bool
 
 	Membership Membership
 

@@ -113,7 +113,7 @@ var table = []Key{
 	honoured("reconfigEnabled", File, "false", "a single server refuses reconfig either way", boolean(func(c *Config) *bool { return &c.ReconfigEnabled })),
 	honoured("enforceQuota", Property, "false", "", boolean(func(c *Config) *bool { return &c.EnforceQuota })),
 	honoured("extendedTypesEnabled", Property, "false", "TTL nodes", boolean(func(c *Config) *bool { return &c.ExtendedTypes })),
-	refused("emulate353TTLNodes", Property, "false", "nodes with a time to live would be taken for ephemeral ones", anyBoolean, "false"),
+	honoured("emulate353TTLNodes", Property, "false", "TTL nodes are written in today's encoding; data with the old one is refused at the start", boolean(func(c *Config) *bool { return &c.Emulate353TTL })),
 	honoured("znode.container.checkIntervalMs", Direct, "60000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Container.CheckInterval })),
 	honoured("znode.container.maxPerMinute", Direct, "10000", "", number(1, func(c *Config) *int { return &c.Container.MaxPerMinute })),
 	honoured("znode.container.maxNeverUsedIntervalMs", Direct, "0", "ms; 0: off", span(ms, 0, func(c *Config) *time.Duration { return &c.Container.MaxNeverUsed })),
