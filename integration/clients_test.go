@@ -93,6 +93,7 @@ func prepareZkCli(t *testing.T) (command []string, input string) {
 var (
 	cliDate  = regexp.MustCompile(`\w{3} \w{3} \d\d \d\d:\d\d:\d\d \S+ (\d{4})`)
 	cliOwner = regexp.MustCompile(`ephemeralOwner = 0x[0-9a-f]{2,}`)
+	cliPaths = regexp.MustCompile(`(?m)^\[(/.*)\]$`)
 	cliEvent = regexp.MustCompile(`\n?WATCHER::\n\n(WatchedEvent .*)\n`)
 )
 
@@ -107,6 +108,11 @@ func tidyZkCli(output string) string {
 	})
 	output = cliOwner.ReplaceAllString(output, "ephemeralOwner = a session")
 	output = regexp.MustCompile(`Connecting to .*`).ReplaceAllString(output, "Connecting")
+	output = cliPaths.ReplaceAllStringFunc(output, func(list string) string { // ephemerals come in no particular order
+		paths := strings.Split(list[1:len(list)-1], ", ")
+		slices.Sort(paths)
+		return "[" + strings.Join(paths, ", ") + "]"
+	})
 	var events []string
 	output = cliEvent.ReplaceAllStringFunc(output, func(block string) string {
 		events = append(events, cliEvent.FindStringSubmatch(block)[1])

@@ -25,9 +25,8 @@ import (
 // ensemble are left out: these are the standalone parts.
 //
 // The suite starts its servers by zkServer.sh. Its parser of the four-letter word srvr, which it waits with for a server,
-// knows only the date of the build as releases before 3.6 wrote it (10/08/2019), so that against any present server no test
-// of it would ever start. Apache's servers cannot be changed and Bellwether says srvr as 3.9 does; so the copy of the suite
-// run here is changed in that one place to read today's form too.
+// knows only the date of the build as releases before 3.6 wrote it (10/08/2019). Bellwether writes it so; against Apache's
+// 3.9 no test of the suite would ever start, so the copy run here is changed in that one place to read today's form too.
 //
 // testdata/go-zookeeper/passing-apache-3.9.txt records what passes against Apache 3.9. With INTEROP_FULL set, or without a
 // Bellwether, the record itself is checked.

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.TreeSet;
 import org.apache.zookeeper.AddWatchMode;
 import org.apache.zookeeper.CreateMode;
 import org.apache.zookeeper.Op;
@@ -122,8 +123,8 @@ final class Acls {
     private static void everything(ZooKeeper zk, String path, String digest) {
         Transcript.call("exists", () -> zk.exists(path, false) != null);
         Transcript.call("getData", () -> zk.getData(path, false, null));
-        Transcript.call("getChildren", () -> zk.getChildren(path, false));
-        Transcript.call("getChildren2", () -> zk.getChildren(path, false, new Stat()));
+        Transcript.call("getChildren", () -> new TreeSet<>(zk.getChildren(path, false)));
+        Transcript.call("getChildren2", () -> new TreeSet<>(zk.getChildren(path, false, new Stat())));
         Transcript.call("getAllChildrenNumber", () -> zk.getAllChildrenNumber(path));
         Transcript.call("getACL", () -> zk.getACL(path, null));
         Transcript.call("multi read", () -> zk.multi(Arrays.asList(Op.getData(path), Op.getChildren(path))));

@@ -511,6 +511,7 @@ def mirrors(a, b):
     b.delete(root + "/c1")
     until("deleted", lambda: cache.get_data(root + "/c1") is None)
     call("cache", lambda: [sorted(cache.get_children(root)), cache.get_data(root + "/c0/deep").data])
+    until("all told", lambda: len(told) >= 7)
     call("told", lambda: sorted(told))
     cache.close()
     b.delete(root, recursive=True)

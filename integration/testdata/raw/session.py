@@ -489,6 +489,7 @@ def servers_only():
     c = Connection()
     c.ask("create", 1, create(b"/only"))
     c.ask("lock it", 7, data(b"/only") + acl([(1, b"world", b"anyone")]) + i32(-1), ends_with_stat=True)
+    c.bury()
     for what, op, body in (("createSession", -10, i32(5000)), ("deleteContainer", 20, data(b"/only"))):
         d = Connection()
         d.request(op, body)
@@ -499,6 +500,7 @@ def servers_only():
         except Closed:
             line(what + " -> closed")
         d.bury()
+    c = Connection()
     c.ask("what is left", 3, data(b"/only") + b"\0", ends_with_stat=True)
     c.bury()
 
@@ -514,6 +516,7 @@ def words():
     for text in (b"ruok", b"isro", b"gtmk", b"srvr", b"stat", b"conf", b"cons", b"wchs", b"wchc", b"wchp", b"dirs", b"dump"):
         line("## four-letter word " + text.decode())
         answer = re.sub(r"Zookeeper version: \S+, built on \d{4}-\d\d-\d\d \d\d:\d\d \w+", "Zookeeper version: VERSION, built on DATE", word(text))
+        answer = re.sub(r"Zookeeper version: \S+, built on \d\d/\d\d/\d{4} \d\d:\d\d \w+", "Zookeeper version: VERSION, built on OLD DATE", answer)
         answer = re.sub(r"(Zxid|lzxid)([:=] ?)0x[0-9a-f]+", r"\1\2ZXID", answer)
         if text in (b"stat", b"srvr"):
             # How many requests came before is for the server to count: whether pings of its own clients are among them is not.
@@ -532,7 +535,7 @@ def words():
     line("\n".join(x.split("=")[0] for x in word(b"envi").split("\n")))
     line("## four-letter word mntr, the names")
     known = dict(x.split("\t") for x in word(b"mntr").strip().split("\n"))
-    line("\n".join(sorted(known)))
+    line(" ".join(sorted(known)))
     line("## four-letter word mntr, what is known of the values")
     for name in ("server_state", "num_alive_connections", "outstanding_requests", "znode_count", "watch_count", "ephemerals_count", "global_sessions", "local_sessions"):
         line("%s %s" % (name, known.get("zk_" + name)))
