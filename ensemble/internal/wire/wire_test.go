@@ -71,8 +71,9 @@ func TestRequestsRoundTrip(t *testing.T) {
 	}
 }
 
-func TestResponsesRoundTrip(t *testing.T) {
-	for op, in := range map[wire.Op]wire.Record{
+// responses has a filled record for every op that is answered with one of its own.
+func responses() map[wire.Op]wire.Record {
+	return map[wire.Op]wire.Record{
 		wire.OpCreate:               &wire.CreateResponse{Path: "/a"},
 		wire.OpCreate2:              &wire.CreateResponse{Path: "/a", Stat: stat, HasStat: true},
 		wire.OpExists:               &wire.StatResponse{Stat: stat},
@@ -91,7 +92,11 @@ func TestResponsesRoundTrip(t *testing.T) {
 			{Op: wire.OpDelete}, {Op: wire.OpCheck}, {Op: wire.OpError, Err: znode.CodeNoNode}, {Op: wire.OpError},
 			{Op: wire.OpGetData, Data: []byte{}, Stat: stat}, {Op: wire.OpGetChildren, Children: []string{"c"}},
 		}},
-	} {
+	}
+}
+
+func TestResponsesRoundTrip(t *testing.T) {
+	for op, in := range responses() {
 		b := in.AppendJute(nil)
 		d := jute.NewDecoder(b)
 		out := wire.NewResponse(op)
@@ -225,12 +230,53 @@ func FuzzRequest(f *testing.F) {
 }
 
 func FuzzResponse(f *testing.F) {
-	f.Add(int32(wire.OpMulti), (&wire.MultiResponse{Results: []wire.MultiResult{{Op: wire.OpCreate2, Path: "/a"}}}).AppendJute(nil))
+	for op, r := range responses() {
+		f.Add(int32(op), r.AppendJute(nil))
+	}
 	f.Add(int32(wire.OpWhoAmI), []byte{0x7f, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, op int32, b []byte) {
-		if r := wire.NewResponse(wire.Op(op)); r != nil {
-			d := jute.NewDecoder(b)
-			r.DecodeJute(&d)
+		r := wire.NewResponse(wire.Op(op))
+		if r == nil {
+			return
 		}
+		d := jute.NewDecoder(b)
+		if r.DecodeJute(&d); d.Err() != nil {
+			return
+		}
+		once := r.AppendJute(nil)
+		again := wire.NewResponse(wire.Op(op))
+		d = jute.NewDecoder(once)
+		again.DecodeJute(&d)
+		require.NoError(t, d.Err())
+		require.Equal(t, once, again.AppendJute(nil))
+	})
+}
+
+func FuzzMulti(f *testing.F) {
+	for op, r := range requests() {
+		if op == wire.OpMulti || op == wire.OpMultiRead {
+			f.Add(op == wire.OpMultiRead, r.AppendJute(nil))
+			continue
+		}
+		f.Add(false, (&wire.MultiRequest{Ops: []wire.MultiOp{{Op: op, Record: r}}}).AppendJute(nil)) // most do not belong
+	}
+	f.Fuzz(func(t *testing.T, read bool, b []byte) {
+		r := wire.MultiRequest{Read: read}
+		d := jute.NewDecoder(b)
+		if r.DecodeJute(&d); d.Err() != nil {
+			require.Empty(t, r.Ops)
+			return
+		}
+		require.LessOrEqual(t, len(r.Ops), len(b)/9, "every op has a header of nine bytes")
+		for _, op := range r.Ops {
+			require.NotNil(t, op.Record)
+			require.True(t, op.Op == wire.OpCheck || op.Op.Client(), "%v", op.Op)
+		}
+		once := r.AppendJute(nil)
+		again := wire.MultiRequest{Read: read}
+		d = jute.NewDecoder(once)
+		again.DecodeJute(&d)
+		require.NoError(t, d.Err())
+		require.Equal(t, once, again.AppendJute(nil))
 	})
 }
