@@ -1,6 +1,7 @@
 package client
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -112,4 +113,20 @@ func TestRoundsVisitEveryServer(t *testing.T) {
 	over = true
 	_, last := r.Next()
 	require.True(t, last, "the library looks for its end only at the end of a round")
+}
+
+func FuzzServers(f *testing.F) {
+	for _, s := range []string{"a", "a:1,b:2/app", "[::1],[fe80::1%eth0]:99/", " ,x", "h:/", "[a]b:1", "a/b//c"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		servers, chroot, err := parseServers(s)
+		if err != nil {
+			return
+		}
+		again, root, err := parseServers(strings.Join(servers, ",") + chroot)
+		require.NoError(t, err)
+		require.Equal(t, servers, again)
+		require.Equal(t, chroot, root)
+	})
 }

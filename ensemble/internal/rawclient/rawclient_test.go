@@ -297,3 +297,48 @@ func TestAuth(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, m.Err(), znode.CodeAuthFailed)
 }
+
+func FuzzAnswers(f *testing.F) {
+	var good []byte
+	for _, r := range []interface{ AppendJute([]byte) []byte }{
+		&wire.ConnectResponse{Timeout: 4000, Session: 1, Password: make([]byte, 16)},
+		wire.ReplyHeader{Xid: wire.XidPing}, wire.ReplyHeader{Xid: 1, Err: znode.CodeNoNode},
+	} {
+		b, start := wire.BeginFrame(nil)
+		good = append(good, wire.EndFrame(r.AppendJute(b), start)...)
+	}
+	f.Add(good)
+	f.Add(wire.AppendNotification(good, 7, znode.EventDeleted, "/a"))
+	f.Add([]byte("\x7f\xff\xff\xff"))
+	f.Add([]byte("\x00\x00\x00\x03abc"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n := serve(t, func(s *script) {
+			done := make(chan struct{})
+			go func() { // ends with the client's end of the pipe, or with this
+				defer close(done)
+				_, _ = io.Copy(io.Discard, s.conn)
+			}()
+			_, _ = s.conn.Write(b)
+			s.conn.Close()
+			<-done
+		})
+		c, err := rawclient.Dial(t.Context(), rawclient.Options{Network: n, Addr: "server"})
+		if err != nil {
+			require.ErrorAs(t, err, new(*rawclient.Error))
+			return
+		}
+		defer c.Close()
+		c.Send(wire.OpPing, nil)
+		c.Send(wire.OpGetChildren2, &wire.WatchRequest{Path: "/"})
+		c.Send(wire.OpMulti, &wire.MultiRequest{})
+		for n := 0; ; n++ {
+			m, err := c.Receive(t.Context())
+			if err != nil {
+				require.ErrorAs(t, err, new(*rawclient.Error))
+				require.LessOrEqual(t, n, len(b)/(4+wire.ReplyHeaderLen))
+				return
+			}
+			require.True(t, m.Header.Err != znode.CodeOK || m.Record != nil || m.Op == wire.OpPing, "%+v", m)
+		}
+	})
+}
