@@ -51,6 +51,7 @@ func (l *life) script() error {
 		func() error { return save(l.s, l.p.acked) },
 		l.append(2),
 		func() error { return save(l.s, l.p.acked) },
+		func() error { return saveOf(l.s, l.p.acked, 31) }, // again, in place of the other, of another size
 		func() error { _, err := l.s.PurgeBefore(znode.MakeZxid(2, 1)); return err },
 		l.append(9),
 		l.truncate(4),
@@ -140,7 +141,7 @@ func (l *life) snapshotBeside(n int) error {
 	if err := l.append(n)(); err != nil {
 		return err
 	}
-	if err := writeImage(w, at); err != nil {
+	if err := writeImage(w, at, 20); err != nil {
 		return err
 	}
 	if err := l.append(n)(); err != nil {
@@ -287,7 +288,7 @@ func TestCrashInRecovery(t *testing.T) {
 		m = m.CrashClone(disk.KeepSome(r, 0.5))
 		for depth := 0; ; depth++ {
 			again := m.CrashClone(disk.KeepAll)
-			again.CrashAt(int64(1+r.IntN(12)), r.IntN(2) == 0)
+			again.CrashAt(int64(1+r.IntN(7)), r.IntN(2) == 0)
 			opts := small()
 			opts.TrustEmpty = true
 			if _, _, _, err := recoverIn(again, opts); err == nil || depth == 3 {

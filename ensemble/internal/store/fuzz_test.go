@@ -39,7 +39,7 @@ func FuzzWitness(f *testing.F) {
 	f.Add(b[:100])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		seal(b)
-		st, ok := decodeWitness(b)
+		st, _, ok := decodeWitness(b)
 		if !ok {
 			return
 		}

@@ -39,6 +39,8 @@ type found struct {
 	epochs   [2]int64
 	badEpoch [2]error
 	said     *statement // nil: no witness, or it is stale
+	place    int        // of the witness's statement; -1: no witness
+	written  uint64     // its generation
 }
 
 // Recover reads the directory: load is called with the newest good snapshot (again with older ones if it proves damaged; it must
@@ -99,7 +101,7 @@ func (s *Store) abort(err error) error {
 
 // look reads names, epochs and the witness, and decides whether the witness is stale by what the names say.
 func (s *Store) look(rec *Recovery) (*found, error) {
-	f := &found{}
+	f := &found{place: -1}
 	var err error
 	if f.logs, err = txnlog.Names(s.fsys, s.logDir); err != nil {
 		return nil, err
@@ -110,13 +112,14 @@ func (s *Store) look(rec *Recovery) (*found, error) {
 	for i, name := range epochNames {
 		f.epochs[i], f.badEpoch[i] = s.readEpoch(name)
 	}
-	said, ok, err := readWitness(s.fsys, s.snapDir)
+	said, place, ok, err := readWitness(s.fsys, s.snapDir)
 	if err != nil || !ok {
 		if err == nil && len(f.logs)+len(f.images) > 0 {
 			rec.Foreign = "nothing says that this server has ever written it"
 		}
 		return f, err
 	}
+	f.place, f.written = place, said.Generation
 	if rec.Foreign, err = s.foreign(f, &said); err == nil && rec.Foreign == "" {
 		f.said = &said
 	}
@@ -331,7 +334,11 @@ func (s *Store) state(f *found, seen map[snapshot.Name]uint32) error {
 		st.Images = append(st.Images, img)
 	}
 	var err error
-	s.witness, err = createWitness(s.fsys, s.snapDir, st)
+	if f.place >= 0 {
+		s.witness, err = takeOver(s.fsys, s.snapDir, f.place, f.written, st)
+	} else {
+		s.witness, err = createWitness(s.fsys, s.snapDir, st)
+	}
 	return err
 }
 

@@ -31,7 +31,7 @@ func small() Options {
 
 // record is a transaction whose bytes depend on its zxid alone, none of them zeros for long.
 func record(z znode.Zxid) txnlog.Record {
-	data := make([]byte, 40+int(z%7)*130)
+	data := make([]byte, 40+int(z/2%7)*130)
 	for i := range data {
 		data[i] = byte(int(z)*31+i*7) | 1
 	}
@@ -144,20 +144,23 @@ func mustAppend(t testing.TB, s *Store, from znode.Zxid, n int) {
 	require.Equal(t, from+znode.Zxid(n-1), synced)
 }
 
-func save(s *Store, z znode.Zxid) error {
+func save(s *Store, z znode.Zxid) error { return saveOf(s, z, 20) }
+
+// saveOf writes a snapshot of so many nodes.
+func saveOf(s *Store, z znode.Zxid, nodes int) error {
 	w, err := s.BeginSnapshot(z)
 	if err != nil {
 		return err
 	}
-	if err := writeImage(w, z); err != nil {
+	if err := writeImage(w, z, nodes); err != nil {
 		return errors.Join(err, s.AbandonSnapshot(w))
 	}
 	return s.CommitSnapshot(w)
 }
 
-func writeImage(w *snapshot.Writer, z znode.Zxid) error {
+func writeImage(w *snapshot.Writer, z znode.Zxid, count int) error {
 	nodes := []snapshot.Node{{Path: "/"}}
-	for i := range 20 {
+	for i := range count {
 		nodes = append(nodes, snapshot.Node{Path: fmt.Sprintf("/n%d", i), Data: binary.BigEndian.AppendUint64(nil, uint64(z))})
 	}
 	if err := errors.Join(w.Sessions([]snapshot.Session{{ID: 0x77, Timeout: 4000}}), w.ACLs(nil), w.Nodes(nodes)); err != nil {
@@ -304,7 +307,7 @@ func TestSnapshotBesideAppends(t *testing.T) {
 	require.ErrorIs(t, err, ErrMisuse)
 	require.ErrorIs(t, s.CommitSnapshot(nil), ErrMisuse)
 	mustAppend(t, s, 6, 2)
-	require.NoError(t, writeImage(w, 5))
+	require.NoError(t, writeImage(w, 5, 20))
 	mustAppend(t, s, 8, 1)
 	require.NoError(t, s.CommitSnapshot(w))
 	after := m.CrashClone(disk.KeepNone)
@@ -342,7 +345,7 @@ func TestFullDisk(t *testing.T) {
 	for _, full = range []disk.OpKind{disk.OpWrite, disk.OpSync} {
 		w, err := s.BeginSnapshot(4)
 		require.NoError(t, err)
-		require.ErrorIs(t, writeImage(w, 4), disk.ErrNoSpace)
+		require.ErrorIs(t, writeImage(w, 4, 20), disk.ErrNoSpace)
 		require.NoError(t, s.AbandonSnapshot(w), "a healthy server outlives it")
 	}
 	require.Equal(t, []string{witnessName, "snapshot.0"}, names(t, m, dataDir))
@@ -351,7 +354,9 @@ func TestFullDisk(t *testing.T) {
 	mustSave(t, s, 5)
 	mustAppend(t, s, 6, 60)
 	require.NoError(t, s.Close())
+	m.SetBudget(m.Used()) // and full again: it starts all the same, to be read
 	s, _ = mustRecover(t, m, small(), 65)
+	require.ErrorIs(t, s.Reserve(1000), disk.ErrNoSpace)
 	require.NoError(t, s.Close())
 }
 

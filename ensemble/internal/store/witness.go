@@ -99,31 +99,31 @@ type witness struct {
 }
 
 // readWitness reads the witness of a directory. ok is false if there is none, or none that can be used.
-func readWitness(fsys disk.FS, dir string) (st statement, ok bool, err error) {
+func readWitness(fsys disk.FS, dir string) (st statement, place int, ok bool, err error) {
 	path := filepath.Join(dir, witnessName)
 	if _, err := fsys.Stat(path); err != nil {
-		return st, false, nil
+		return st, 0, false, nil
 	}
 	b, err := disk.ReadFile(fsys, path, 1<<20)
 	if err != nil {
-		return st, false, err
+		return st, 0, false, err
 	}
-	st, ok = decodeWitness(b)
-	return st, ok, nil
+	st, place, ok = decodeWitness(b)
+	return st, place, ok, nil
 }
 
-// decodeWitness finds the latest good statement and the latest good note that belongs to it.
-func decodeWitness(b []byte) (st statement, ok bool) {
+// decodeWitness finds the latest good statement, its place, and the latest good note that belongs to it.
+func decodeWitness(b []byte) (st statement, place int, ok bool) {
 	if len(b) != witnessLen {
-		return st, false
+		return st, 0, false
 	}
 	for i := range 2 {
 		if s, good := decodeStatement(b[i*statementLen : (i+1)*statementLen]); good && (!ok || s.Generation > st.Generation) {
-			st, ok = s, true
+			st, place, ok = s, i, true
 		}
 	}
 	if !ok {
-		return st, false
+		return st, 0, false
 	}
 	best := uint64(0)
 	for i := range 2 {
@@ -132,7 +132,7 @@ func decodeWitness(b []byte) (st statement, ok bool) {
 			st.Mark, best = m, count
 		}
 	}
-	return st, true
+	return st, place, true
 }
 
 // createWitness makes the file anew with one statement in both places and opens it.
@@ -148,6 +148,17 @@ func createWitness(fsys disk.FS, dir string, st statement) (*witness, error) {
 	f, err := fsys.Edit(w.path)
 	w.f = f
 	return w, err
+}
+
+// takeOver opens a file whose latest good statement is at place and writes st in its stead; that takes no space on a full disk.
+func takeOver(fsys disk.FS, dir string, place int, generation uint64, st statement) (*witness, error) {
+	w := &witness{path: filepath.Join(dir, witnessName), said: st, durable: place}
+	w.said.Generation = generation
+	var err error
+	if w.f, err = fsys.Edit(w.path); err != nil {
+		return nil, err
+	}
+	return w, w.state(func(*statement) {}, true)
 }
 
 // state writes a changed statement. With durable it is durable on return; without, it becomes so at some later time.
