@@ -31,12 +31,10 @@ func (s *Server) load() (err error) {
 	begun := time.Now()
 	l := loading{opts: s.cfg.Tree}
 	rec, err := s.store.Recover(l.snapshot, l.record)
-	if err == nil {
-		err = l.finish()
-	}
 	if err != nil {
 		return err
 	}
+	l.begin()
 	if rec.Blank {
 		return ErrNotServable
 	}
@@ -151,9 +149,7 @@ func (l *loading) snapshot(r *snapshot.Reader) error {
 
 // record replays a transaction.
 func (l *loading) record(r txnlog.Record) error {
-	if err := l.finish(); err != nil {
-		return err
-	}
+	l.begin()
 	x, err := txn.Decode(r.Payload)
 	if err != nil {
 		return err
@@ -165,12 +161,11 @@ func (l *loading) record(r txnlog.Record) error {
 	return nil
 }
 
-// finish makes sure there is a tree, if there was nothing to load.
-func (l *loading) finish() error {
+// begin begins with an empty tree if there was no snapshot to load.
+func (l *loading) begin() {
 	if l.tree == nil {
 		l.tree = tree.New(l.opts)
 	}
-	return nil
 }
 
 func (l *loading) compare(zxid znode.Zxid, want uint64) {
