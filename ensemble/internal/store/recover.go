@@ -131,7 +131,11 @@ func (s *Store) foreign(f *found, said *statement) (string, error) {
 	if n := len(f.logs); n > 0 && f.logs[n-1] > said.Mark.File {
 		return fmt.Sprintf("%s is not this server's", txnlog.Name(f.logs[n-1])), nil
 	}
+	oldest := said.oldest()
 	for _, name := range f.images {
+		if name.Zxid < oldest {
+			continue
+		}
 		path := filepath.Join(s.snapDir, name.String())
 		i, err := s.fsys.Stat(path)
 		if err != nil {
@@ -316,7 +320,7 @@ func (s *Store) state(f *found, seen map[snapshot.Name]uint32) error {
 	for i, e := range f.epochs {
 		st.Epochs[i] = epochState{Now: e, Next: e}
 	}
-	for i := len(f.images) - 1; i >= 0; i-- {
+	for i := min(len(f.images), maxImages) - 1; i >= 0; i-- { // oldest first
 		name := f.images[i]
 		info, err := s.fsys.Stat(filepath.Join(s.snapDir, name.String()))
 		if err != nil {

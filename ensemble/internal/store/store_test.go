@@ -360,6 +360,31 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+func TestMoreSnapshotsThanTheWitnessNames(t *testing.T) {
+	m := crashable()
+	s, _ := mustRecover(t, m, small(), 0)
+	for z := range znode.Zxid(maxImages + 20) {
+		mustSave(t, s, z)
+		mustAppend(t, s, z+1, 1)
+	}
+	for range 2 {
+		require.NoError(t, s.Close())
+		var rec Recovery
+		s, rec = mustRecover(t, m, small(), maxImages+20)
+		require.Empty(t, rec.Foreign)
+	}
+	for z := range znode.Zxid(maxImages) { // twice as many as would fit
+		mustAppend(t, s, maxImages+21+z, 1)
+		mustSave(t, s, maxImages+21+z)
+	}
+	require.NoError(t, s.Close())
+	require.NoError(t, m.Remove(filepath.Join(dataDir, versionDir, witnessName)))
+	for range 2 {
+		s, _ = mustRecover(t, m, small(), 2*maxImages+20)
+		require.NoError(t, s.Close())
+	}
+}
+
 func TestPurge(t *testing.T) {
 	m := crashable()
 	s, _ := mustRecover(t, m, small(), 0)

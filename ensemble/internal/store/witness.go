@@ -86,6 +86,18 @@ func (st *statement) images(name snapshot.Name) []imageState {
 	return v
 }
 
+// oldest is the zxid before which snapshots may be there that are not named, since there was no room for more.
+func (st *statement) oldest() znode.Zxid {
+	if len(st.Images) < maxImages {
+		return 0
+	}
+	z := st.Images[0].Name.Zxid
+	for _, i := range st.Images {
+		z = min(z, i.Name.Zxid)
+	}
+	return z
+}
+
 // A witness is the open file.
 type witness struct {
 	path     string
