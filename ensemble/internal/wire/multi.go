@@ -53,8 +53,11 @@ func (r *MultiRequest) DecodeJute(d *jute.Decoder) {
 	r.Ops = nil
 	for {
 		var h multiHeader
-		h.decode(d)
-		if d.Err() != nil || h.done {
+		if h.decode(d); d.Err() != nil {
+			r.Ops = nil
+			return
+		}
+		if h.done {
 			return
 		}
 		op := MultiOp{Op: h.op}
@@ -190,8 +193,11 @@ func (r *MultiResponse) DecodeJute(d *jute.Decoder) {
 	r.Results = nil
 	for {
 		var h multiHeader
-		h.decode(d)
-		if d.Err() != nil || h.done {
+		if h.decode(d); d.Err() != nil {
+			r.Results = nil
+			return
+		}
+		if h.done {
 			return
 		}
 		var res MultiResult
