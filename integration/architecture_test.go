@@ -69,7 +69,7 @@ var house = []room{
 	{name: in + "differential", may: append(internal("rawclient"), words...), why: "compares servers from outside"},
 
 	{name: in + "server", may: append(internal("replica", "store", "front", "admin", "disk", "memnet", "snapshot", "txnlog"), append(organs, words...)...), why: "the one place where organs and senses meet"},
-	{name: in + "zoocfg", may: words, beyond: []string{"github.com/magiconair/properties"}, why: "reads a file's text; server takes what it says"},
+	{name: in + "zoocfg", may: words, why: "reads a file's text; server takes what it says"},
 	{name: "ensemble", may: append(internal("server", "memnet", "disk", "txnlog", "snapshot", "store", "front", "replica"), append(organs, words...)...), why: "the public face of server, whose parts' options it fills in"},
 	{name: "ensemble/cmd/bellwether", may: append(append([]string{"ensemble"}, internal("zoocfg", "rawclient", "server")...), words...), beyond: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/jedib0t/go-pretty"}, why: "flags, signals, exit codes"},
 
