@@ -18,13 +18,14 @@ import (
 var (
 	seed       = flag.Uint64("seed", 0, "seed of the operations; 0 takes one from the clock")
 	operations = flag.Int("operations", 100_000, "operations to play")
+	single     = flag.Int("single", 60, "percent of the operations that come one at a time, the rest in bursts")
 )
 
 // sessions act in turn.
 const sessions = 8
 
 func plan() Plan {
-	p := Plan{Seed: *seed, Operations: *operations, Single: 60, MaxBurst: 60}
+	p := Plan{Seed: *seed, Operations: *operations, Single: *single, MaxBurst: 60}
 	if p.Seed == 0 {
 		p.Seed = uint64(time.Now().UnixNano())
 	}

@@ -17,5 +17,5 @@
 //	. .ci/peers.sh
 //	BELLWETHER=/some/where/bellwether go test -tags interop -v ./ensemble/internal/differential
 //
-// Flags of the test binary: -seed N plays one seed again, -operations N says how far.
+// Flags of the test binary: -seed N plays one seed again, -operations N says how far, -single N how much of it one at a time.
 package differential

@@ -36,6 +36,11 @@ func TestDirectoryExchange(t *testing.T) {
 			h.make.PlainMultis = c.first.name == apache38.name || c.second.name == apache38.name
 			h.open(t, c.first, c.lines...)
 			h.work(t, 4000)
+			if len(c.lines) > 0 {
+				packed, err := filepath.Glob(filepath.Join(h.dir, "version-2", "snapshot.*.gz"))
+				require.NoError(t, err)
+				require.NotEmpty(t, packed, "snapshots are compressed")
+			}
 			h.passOn(t, c.second)
 			h.work(t, 300)
 			h.passOn(t, c.second) // reads what both have written

@@ -46,8 +46,8 @@ func (r *Report) String() string {
 
 // A Mismatch is where two servers stopped being the same.
 type Mismatch struct {
-	Seed        uint64
-	Operations  int   // made so far: as many play it again
+	Plan        Plan
+	Operations  int   // made so far
 	Step        *Step // nil if the trees differ
 	Earlier     []*Step
 	Differences []Difference
@@ -55,7 +55,7 @@ type Mismatch struct {
 
 func (m *Mismatch) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: the servers differ after %d operations\n", m.Seed, m.Operations)
+	fmt.Fprintf(&b, "seed %d: the servers differ after %d operations\n", m.Plan.Seed, m.Operations)
 	for _, s := range m.Earlier {
 		fmt.Fprintf(&b, "  before: %v\n", s)
 	}
@@ -67,7 +67,8 @@ func (m *Mismatch) Error() string {
 	for _, d := range m.Differences {
 		fmt.Fprintf(&b, "  %v\n", d)
 	}
-	fmt.Fprintf(&b, "again: go test -tags interop -count=1 -run 'TestBellwetherIsApache$' ./ensemble/internal/differential -seed %d", m.Seed)
+	fmt.Fprintf(&b, "again: go test -tags interop -count=1 -run 'TestBellwetherIsApache$' ./ensemble/internal/differential -seed %d -operations %d -single %d",
+		m.Plan.Seed, m.Plan.Operations, m.Plan.Single)
 	return b.String()
 }
 
@@ -126,7 +127,7 @@ func (r *run) step(ctx context.Context, s *Step) error {
 		return fmt.Errorf("seed %d, after %d operations: %w", r.plan.Seed, r.generator.Operations(), err)
 	}
 	if d := Compare(want, have); len(d) > 0 {
-		return &Mismatch{Seed: r.plan.Seed, Operations: r.generator.Operations(), Step: s, Earlier: r.recent, Differences: d}
+		return &Mismatch{Plan: r.plan, Operations: r.generator.Operations(), Step: s, Earlier: r.recent, Differences: d}
 	}
 	r.generator.Learn(s, &want)
 	r.count(s, &want)
@@ -229,7 +230,7 @@ func (r *run) trees(ctx context.Context) error {
 	}
 	r.report.Nodes = len(want)
 	if d := Compare(Outcome{Lines: [][]string{want}}, Outcome{Lines: [][]string{have}}); len(d) > 0 {
-		return &Mismatch{Seed: r.plan.Seed, Operations: r.generator.Operations(), Earlier: r.recent, Differences: d}
+		return &Mismatch{Plan: r.plan, Operations: r.generator.Operations(), Earlier: r.recent, Differences: d}
 	}
 	return nil
 }
