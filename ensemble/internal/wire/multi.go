@@ -26,7 +26,7 @@ var multiEnd = multiHeader{op: OpError, done: true, err: -1}
 
 // A MultiOp is one operation of a multi. The record's type is that of [NewRequest] for the op. Decoding settles what
 // ZooKeeper leaves to flags: a create or create2 with mode container becomes a createContainer, a createTTL without a TTL
-// mode a plain create.
+// mode a create, which with mode container is a createContainer again.
 type MultiOp struct {
 	Op     Op
 	Record Record
@@ -107,17 +107,22 @@ func (o *MultiOp) decodeWrite(d *jute.Decoder) {
 func (o *MultiOp) settleCreate(d *jute.Decoder, r *CreateRequest) {
 	switch {
 	case d.Err() != nil:
+		return
 	case !r.Mode.Valid():
 		d.Fail("create mode %d", r.Mode)
+		return
+	case o.Op == OpCreateTTL && r.Mode.TTL():
+		return
 	case o.Op == OpCreateTTL:
-		if !r.Mode.TTL() {
-			o.Op, r.HasTTL, r.TTL = OpCreate, false, -1
-		}
+		o.Op, r.HasTTL, r.TTL = OpCreate, false, -1
 	case r.Mode.TTL():
 		d.Fail("create mode %d without a time to live", r.Mode)
+		return
 	case r.ACL == nil:
 		d.Fail("null ACL in a multi")
-	case r.Mode == znode.ModeContainer:
+		return
+	}
+	if r.Mode == znode.ModeContainer {
 		o.Op = OpCreateContainer
 	}
 }

@@ -157,12 +157,17 @@ func TestMultiSettlesCreates(t *testing.T) {
 		{Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/c", ACL: acl, Mode: znode.ModeContainer}},
 		{Op: wire.OpCreateTTL, Record: &wire.CreateRequest{Path: "/p", ACL: acl, Mode: znode.ModeEphemeral, TTL: 5, HasTTL: true}},
 		{Op: wire.OpCreateTTL, Record: &wire.CreateRequest{Path: "/t", ACL: acl, Mode: znode.ModeTTL, TTL: 5, HasTTL: true}},
+		{Op: wire.OpCreateTTL, Record: &wire.CreateRequest{Path: "/d", ACL: acl, Mode: znode.ModeContainer, TTL: 5, HasTTL: true}},
 	}}
 	d := jute.NewDecoder(in.AppendJute(nil))
 	var got wire.MultiRequest
 	got.DecodeJute(&d)
 	require.NoError(t, d.Err())
-	require.Equal(t, []wire.Op{wire.OpCreateContainer, wire.OpCreate, wire.OpCreateTTL}, []wire.Op{got.Ops[0].Op, got.Ops[1].Op, got.Ops[2].Op})
+	var ops []wire.Op
+	for _, op := range got.Ops {
+		ops = append(ops, op.Op)
+	}
+	require.Equal(t, []wire.Op{wire.OpCreateContainer, wire.OpCreate, wire.OpCreateTTL, wire.OpCreateContainer}, ops)
 }
 
 func TestNotificationFrame(t *testing.T) {
