@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // DefaultPort is the port of a server that is named without one.
@@ -49,8 +50,8 @@ func withPort(host string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("server %q: %w", host, err)
 	}
-	if name == "" || port == "" {
-		return "", fmt.Errorf("server %q: host and port are both needed", host)
+	if name == "" || port == "" || strings.ContainsFunc(name+port, unicode.IsSpace) {
+		return "", fmt.Errorf("server %q: host and port are both needed, without spaces", host)
 	}
 	return net.JoinHostPort(name, port), nil
 }
