@@ -8,14 +8,15 @@ import (
 )
 
 // admit starts to serve a connection, or resets it when there are too many already, as Apache's server does.
-func (s *Server) admit(nc net.Conn) {
+func (s *Server) admit(nc net.Conn, local bool) {
 	if t, ok := nc.(*net.TCPConn); ok {
 		_ = t.SetKeepAlive(s.opts.KeepAlive) // on failure the connection is as good as ever
 	}
 	c := newConn(s, nc)
+	c.local = local
 	s.mu.Lock()
 	full := s.opts.MaxConns > 0 && len(s.conns) >= s.opts.MaxConns
-	crowded := s.opts.MaxPerHost > 0 && s.hosts[c.remote.Addr()] >= s.opts.MaxPerHost
+	crowded := !local && s.opts.MaxPerHost > 0 && s.hosts[c.remote.Addr()] >= s.opts.MaxPerHost
 	if s.closed || full || crowded {
 		s.rejected.Add(1)
 		s.mu.Unlock()
@@ -23,7 +24,9 @@ func (s *Server) admit(nc net.Conn) {
 		return
 	}
 	s.conns[c] = true
-	s.hosts[c.remote.Addr()]++
+	if !local {
+		s.hosts[c.remote.Addr()]++
+	}
 	s.running.Add(1)
 	if !s.sweeping {
 		s.sweeping = true
@@ -39,9 +42,11 @@ func (s *Server) remove(c *Conn) {
 	total := c.takeTotal()
 	s.mu.Lock()
 	delete(s.conns, c)
-	if host := c.remote.Addr(); s.hosts[host] > 1 {
+	switch host := c.remote.Addr(); {
+	case c.local:
+	case s.hosts[host] > 1:
 		s.hosts[host]--
-	} else {
+	default:
 		delete(s.hosts, host)
 	}
 	s.past.merge(&total)

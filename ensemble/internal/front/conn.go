@@ -35,6 +35,7 @@ type Conn struct {
 	try    func(p []byte) (int, error) // writes what can be written without waiting; nil where the transport cannot
 	remote netip.AddrPort
 	opened time.Duration
+	local  bool // within this process: not counted among its host's
 
 	session  atomic.Int64 // 0 until open
 	timeout  atomic.Int64 // nanoseconds
@@ -113,11 +114,21 @@ func (c *Conn) leaving() bool {
 // Touched reports when the connection was last heard of, for its session's expiry; ok is false when it has no session or was
 // not heard of since the last call. A connection whose requests wait because reading was stopped counts as heard of.
 func (c *Conn) Touched() (id znode.SessionID, at time.Time, ok bool) {
+	c.noteGated(c.server.now())
 	id, heard := c.Session(), c.heard.Load()
 	if id == 0 || c.reported.Swap(heard) == heard {
 		return 0, time.Time{}, false
 	}
 	return id, c.server.start.Add(time.Duration(heard)), true
+}
+
+// noteGated counts a client as heard of that speaks while we do not listen.
+func (c *Conn) noteGated(now time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gated {
+		c.heard.Store(int64(now))
+	}
 }
 
 // Notify puts a whole frame, which is copied, behind all that the connection was told before. wake reports whether Wake is due
@@ -177,10 +188,10 @@ func (c *Conn) runSandwiched(now time.Duration) {
 		if c.phase == open {
 			c.pop()
 		}
-	}
-	if c.queued() > 4*c.server.opts.MaxOutput {
-		c.server.opts.Log.Warn("client takes no answers", "session", c.Session(), "remote", c.remote, "bytes", c.queued())
-		c.close()
+		if c.queued() > 4*c.server.opts.MaxOutput { // looked at after each: how long the answers are nobody knew when they were asked for
+			c.server.opts.Log.Warn("client takes no answers", "session", c.Session(), "remote", c.remote, "bytes", c.queued())
+			c.close()
+		}
 	}
 }
 

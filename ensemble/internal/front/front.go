@@ -96,7 +96,7 @@ type Authenticator interface {
 type Options struct {
 	MaxFrame   int // bytes of one request, jute.maxbuffer; default wire.DefaultMaxFrame
 	MaxConns   int // open connections in all, maxCnxns; 0: any number
-	MaxPerHost int // open connections from one IP address, maxClientCnxns; 0: any number
+	MaxPerHost int // open connections from one IP address, maxClientCnxns; 0: any number, see also ServeLocal
 
 	// MaxOutstanding (globalOutstandingLimit, default 1000) is how many requests may wait for their answers in all before
 	// reading stops from connections that have one waiting.
@@ -112,8 +112,8 @@ type Options struct {
 	LargeRequest     int
 	MaxLargeRequests int64
 
-	// SessionlessTimeout is how long a connection may take to get to its first request; default 10 s. Afterwards it may
-	// stay silent, or leave what it is sent untaken, for its session's timeout.
+	// SessionlessTimeout is how long a connection may take to get its session, the backend's part in that included; default
+	// 10 s. Afterwards it may stay silent, or leave what it is sent untaken, for its session's timeout.
 	SessionlessTimeout time.Duration
 	KeepAlive          bool // TCP keep-alive (clientTcpKeepAlive)
 	Throttle           Throttle
@@ -171,7 +171,7 @@ type Server struct {
 	closed    bool
 	listeners map[net.Listener]bool
 	conns     map[*Conn]bool
-	hosts     map[netip.Addr]int // open connections of each
+	hosts     map[netip.Addr]int // open connections of each, but for local ones
 	sweeping  bool               // the sweeper runs; it does while there are connections
 	past      tally              // of connections that are gone
 	throttle  throttle
@@ -194,7 +194,12 @@ func (s *Server) now() time.Duration { return time.Since(s.start) }
 // Serve accepts connections until Close, then returns nil, or until somebody else closes l, then returns net.ErrClosed. Other
 // errors of Accept, such as too many open files, are logged and tried again, at first after 5 ms, later after a second. Several
 // listeners may be served at once.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.serve(l, false) }
+
+// ServeLocal is Serve for a listener within this process, whose connections do not count against MaxPerHost.
+func (s *Server) ServeLocal(l net.Listener) error { return s.serve(l, true) }
+
+func (s *Server) serve(l net.Listener, local bool) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -211,7 +216,7 @@ func (s *Server) Serve(l net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			s.admit(nc)
+			s.admit(nc, local)
 			continue
 		case s.isClosed():
 			return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/front"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 )
 
@@ -35,6 +36,47 @@ func TestTooManyConnections(t *testing.T) {
 		mustReset(h.dialFrom("10.0.0.3"))
 		require.Equal(t, int64(3), h.server.Totals().Rejected)
 		require.Equal(t, 3, h.server.Totals().Connections)
+	})
+}
+
+func TestLocalConnectionsAreNoHosts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := serve(t, front.Options{MaxPerHost: 1, MaxConns: 4})
+		l, err := h.network.Listen("127.0.0.1:0")
+		require.NoError(t, err)
+		served := make(chan error, 1)
+		go func() { served <- h.server.ServeLocal(l) }() // ends with Close
+		local := func() *client {
+			nc, err := h.network.DialFrom(t.Context(), "10.0.0.1", l.Addr().String())
+			require.NoError(t, err)
+			return newClient(t, nc)
+		}
+		first := local()
+		first.handshake(&wire.ConnectRequest{Timeout: 4000})
+		local().handshake(&wire.ConnectRequest{Timeout: 4000})
+		h.join()
+		require.NoError(t, first.Close())
+		synctest.Wait()
+		local().handshake(&wire.ConnectRequest{Timeout: 4000})
+		_, err = h.dial().Read(make([]byte, 1))
+		require.ErrorIs(t, err, syscall.ECONNRESET, "the one that left was none of the host's")
+		h.server.Close()
+		require.NoError(t, <-served)
+	})
+}
+
+func TestHandshakeThatTakesTooLong(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := serve(t, front.Options{})
+		h.backend.hang = true
+		c := h.dial()
+		start := time.Now()
+		b, at := wire.BeginFrame(nil)
+		c.send(wire.EndFrame((&wire.ConnectRequest{Timeout: 4000}).AppendJute(b), at))
+		c.mustEnd()
+		require.InDelta(t, 10, time.Since(start).Seconds(), 1.1, "nobody waits behind it any more; in the end there would be no room for others")
+		synctest.Wait()
+		require.Zero(t, h.server.Totals().Connections)
 	})
 }
 
@@ -152,14 +194,14 @@ func TestClientWhoseReadingWeStoppedIsNotSilent(t *testing.T) {
 		h := serve(t, front.Options{MaxLane: 1})
 		c := h.join()
 		c.send(append(set(1, "/a", "1"), append(set(2, "/a", "2"), ping()...)...))
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + 300*time.Millisecond) // between two looks of the sweeper
 		var conn *front.Conn
 		for each := range h.server.Conns() {
 			conn = each
 		}
 		_, at, ok := conn.Touched()
 		require.True(t, ok)
-		require.Less(t, time.Since(at), 2*time.Second)
+		require.Zero(t, time.Since(at), "however short its session's timeout")
 		h.backend.commit(1)
 		c.mustReply(wire.ReplyHeader{Xid: 1, Zxid: 1})
 		synctest.Wait()
@@ -281,7 +323,11 @@ func TestReadsBetweenWritesThatTurnOutTooLong(t *testing.T) {
 		c.send(append(b, set(99, "/a", "2")...))
 		synctest.Wait()
 		require.Equal(t, 2, h.backend.pending(), "nobody knew how long the answers would be")
+		made := 0
+		h.backend.onAnswer = func(*request.Request) { made++ }
 		h.backend.commit(2)
+		require.Equal(t, 2, made, "no more are made than it takes to know that they are too long")
+		h.backend.onAnswer = nil
 		c.mustEnd()
 		other.send(get(1, "/a"))
 		other.mustGet(1, "2")

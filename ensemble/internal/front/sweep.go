@@ -28,15 +28,15 @@ func (s *Server) sweep() {
 	}
 }
 
-// sweep closes the connection if it is idle, and frees the buffers of one that is quiet. A first frame has to arrive whole in
-// time; later a whole request has to, so that sending a byte now and then keeps nobody connected.
+// sweep closes the connection if it is idle, and frees the buffers of one that is quiet. A first frame has to arrive whole, and to be
+// answered, in time; later a whole request has to, so that sending a byte now and then keeps nobody connected.
 func (c *Conn) sweep(now time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	timeout := time.Duration(c.timeout.Load())
 	heard := time.Duration(c.heard.Load())
 	switch c.phase {
-	case greeting:
+	case greeting, connecting:
 		if now-c.opened >= c.server.opts.SessionlessTimeout {
 			c.close()
 		}

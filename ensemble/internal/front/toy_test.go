@@ -40,6 +40,7 @@ type toy struct {
 	gone     map[request.ConnID]int
 	sessions int64
 	answer   func(*wire.ConnectRequest) (wire.ConnectResponse, bool) // nil: a new session, or the old one again
+	hang     bool                                                    // Connect waits until its connection ends
 	onAnswer func(*request.Request)
 }
 
@@ -52,10 +53,14 @@ func (b *toy) RLock()           { b.mu.RLock() }
 func (b *toy) RUnlock()         { b.mu.RUnlock() }
 func (b *toy) Zxid() znode.Zxid { return b.zxid }
 
-func (b *toy) Connect(_ context.Context, c *front.Conn, r *wire.ConnectRequest) (wire.ConnectResponse, bool) {
+func (b *toy) Connect(ctx context.Context, c *front.Conn, r *wire.ConnectRequest) (wire.ConnectResponse, bool) {
 	b.in.Lock()
 	defer b.in.Unlock()
 	b.conns[c.ID()] = c
+	if b.hang {
+		<-ctx.Done()
+		return wire.ConnectResponse{}, false
+	}
 	if b.answer != nil {
 		return b.answer(r)
 	}
