@@ -213,6 +213,10 @@ func (r *Replica) ephemerals(out []byte, q *request.Request) []byte {
 	return r.reply(out, q, &wire.PathsResponse{Paths: paths})
 }
 
+// multiReadMost is from how many bytes on an answer to a multi-read is refused: a request of a few bytes for each of its parts could
+// ask for the largest node ten thousand times over. (Apache's server runs out of memory. Its clients take a mebibyte.)
+const multiReadMost = 64 << 20
+
 func (r *Replica) multiRead(out []byte, q *request.Request) []byte {
 	req := wire.MultiRequest{Read: true}
 	if !decode(q, &req) {
@@ -224,8 +228,12 @@ func (r *Replica) multiRead(out []byte, q *request.Request) []byte {
 		return r.refuse(out, q, znode.CodeMarshallingError)
 	}
 	resp := wire.MultiResponse{Results: make([]wire.MultiResult, len(req.Ops))}
+	size := 0
 	for i, op := range req.Ops {
 		res := &resp.Results[i]
+		if size > multiReadMost {
+			return r.refuse(out, q, znode.CodeMarshallingError)
+		}
 		n, code := r.readable([]byte(op.Record.(*wire.WatchRequest).Path), q)
 		if code != znode.CodeOK {
 			res.Op, res.Err = wire.OpError, code
@@ -233,11 +241,13 @@ func (r *Replica) multiRead(out []byte, q *request.Request) []byte {
 		}
 		if res.Op = op.Op; op.Op == wire.OpGetData {
 			res.Data, res.Stat = n.Data(), n.Stat()
+			size += len(res.Data)
 			continue
 		}
 		res.Children = make([]string, 0, n.NumChildren())
 		for name := range n.Children() {
 			res.Children = append(res.Children, name)
+			size += 4 + len(name)
 		}
 	}
 	return r.reply(out, q, &resp)

@@ -117,8 +117,18 @@ type Records struct {
 	room []byte
 }
 
+// keepRecords is for how many records, and keepRoom for how many bytes of them, a Records that was reset keeps room.
+const (
+	keepRecords = 4096
+	keepRoom    = 1 << 20
+)
+
 // Reset empties rs.
-func (rs *Records) Reset() { rs.List, rs.room = rs.List[:0], rs.room[:0] }
+func (rs *Records) Reset() {
+	if rs.List, rs.room = rs.List[:0], rs.room[:0]; cap(rs.List) > keepRecords || cap(rs.room) > keepRoom {
+		*rs = Records{}
+	}
+}
 
 func (rs *Records) add(x *txn.Txn) {
 	start := len(rs.room)
@@ -139,6 +149,9 @@ func (r *Replica) Propose(q *request.Request, now Time, out *Records) {
 	p := r.waiting.push()
 	p.conn = q.Conn
 	p.txn = r.planner.Plan(q, r.proposed, now.Wall)
+	if q.Op == wire.OpDeleteContainer {
+		r.sweeper.until = r.proposed
+	}
 	switch p.txn.Type {
 	case wire.OpCreateSession:
 		r.sessions.Open(q.Session, p.txn.Body.(*txn.CreateSession).Timeout, now.Mono)
@@ -170,14 +183,16 @@ func (r *Replica) NewSession(conn request.ConnID, timeout int32) request.Request
 }
 
 // Attach gives an open session to whoever knows its password, with a newly negotiated timeout that starts now. ok is false when
-// the password is wrong or the session unknown, closing or expired, which look alike.
-func (r *Replica) Attach(id znode.SessionID, password []byte, timeout int32, now Time) (negotiated int32, ok bool) {
+// the password is wrong or the session unknown, closing or expired, which look alike. The session's writes that are planned end
+// at zxid after, 0 if there are none: whoever attaches is to be answered when the tree has reached it, since what a session asks
+// for on one connection comes before what it asks for on the next.
+func (r *Replica) Attach(id znode.SessionID, password []byte, timeout int32, now Time) (negotiated int32, after znode.Zxid, ok bool) {
 	if !session.PasswordMatches(id, password) || r.sessions.Check(id) != znode.CodeOK {
-		return 0, false
+		return 0, 0, false
 	}
 	negotiated = session.Negotiate(timeout, r.cfg.MinTimeout, r.cfg.MaxTimeout)
 	r.sessions.SetTimeout(id, negotiated, now.Mono)
-	return negotiated, true
+	return negotiated, r.waiting.lastOf(id), true
 }
 
 // Touch says that a session was heard of at a moment of the monotonic clock, in milliseconds.
@@ -235,9 +250,25 @@ func (q *queue) push() *planned {
 
 func (q *queue) first() *planned { return &q.list[q.head] }
 
+// keepQueue is for how many writes an empty queue keeps room.
+const keepQueue = 4096
+
 func (q *queue) pop() {
 	q.list[q.head] = planned{}
 	if q.head++; q.head == len(q.list) {
 		q.list, q.head = q.list[:0], 0
+		if cap(q.list) > keepQueue {
+			q.list = nil
+		}
 	}
+}
+
+// lastOf is the zxid of the session's last write in the queue, 0 if there is none.
+func (q *queue) lastOf(id znode.SessionID) znode.Zxid {
+	for i := len(q.list) - 1; i >= q.head; i-- {
+		if p := &q.list[i]; p.txn.Session == id && p.code == znode.CodeOK {
+			return p.txn.Zxid
+		}
+	}
+	return 0
 }

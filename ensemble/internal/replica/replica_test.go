@@ -292,7 +292,7 @@ func TestSessionExpires(t *testing.T) {
 	_, closed = d.pass(3000)
 	require.Equal(t, []znode.SessionID{d.id}, closed)
 	require.Nil(t, d.r.Tree().Node("/e"))
-	_, ok := d.r.Attach(d.id, nil, 5000, d.now)
+	_, _, ok := d.r.Attach(d.id, nil, 5000, d.now)
 	require.False(t, ok)
 }
 
@@ -301,11 +301,34 @@ func TestAttach(t *testing.T) {
 	q := d.r.NewSession(2, 1)
 	a := d.mustApply(&q)
 	require.Equal(t, int32(2000), a.Timeout, "negotiated up")
-	_, ok := d.r.Attach(a.Session, make([]byte, 16), 5000, d.now)
+	_, _, ok := d.r.Attach(a.Session, make([]byte, 16), 5000, d.now)
 	require.False(t, ok, "wrong password")
-	got, ok := d.r.Attach(a.Session, a.Password[:], 100_000, d.now)
+	got, _, ok := d.r.Attach(a.Session, a.Password[:], 100_000, d.now)
 	require.True(t, ok)
 	require.Equal(t, int32(20_000), got)
+}
+
+func TestAttachComesAfterTheSessionsWrites(t *testing.T) {
+	d := newDesk(t)
+	q := d.r.NewSession(2, 5000)
+	a := d.mustApply(&q)
+	other, password := a.Session, a.Password
+	write := request.Request{Conn: 2, Session: other, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/a", ACL: znode.OpenACL()}}
+	d.r.Propose(&write, d.now, &d.log)
+	write.Session = d.id
+	d.r.Propose(&write, d.now, &d.log)
+	_, after, ok := d.r.Attach(other, password[:], 5000, d.now)
+	require.True(t, ok)
+	require.Equal(t, d.r.Zxid()-1, after, "others' writes do not count")
+	d.r.Synced(d.r.Zxid())
+	for range 2 {
+		ok, err := d.r.Apply(&d.done)
+		require.NoError(t, err)
+		require.True(t, ok)
+	}
+	_, after, ok = d.r.Attach(other, password[:], 5000, d.now)
+	require.True(t, ok)
+	require.Zero(t, after)
 }
 
 func TestRefuseWaitsItsTurn(t *testing.T) {
@@ -363,6 +386,45 @@ func TestSweepIsPaced(t *testing.T) {
 	require.Equal(t, []string{"/b"}, d.passTouched(1000))
 	d.create("/c/y", znode.ModePersistent)
 	require.Empty(t, d.passTouched(3000), "it is used again since it was queued")
+}
+
+func TestSweepWaitsForWhatItHasRemoved(t *testing.T) {
+	d := newDesk(t)
+	d.create("/a", znode.ModeContainer)
+	d.create("/a/x", znode.ModePersistent)
+	d.write(wire.OpDelete, &wire.DeleteRequest{Path: "/a/x", Version: -1})
+	look := func() []request.Request {
+		d.now.Mono += 60_000
+		d.r.Touch(d.id, d.now.Mono)
+		return d.r.Tick(d.now)
+	}
+	due := look()
+	require.Len(t, due, 1)
+	d.r.Propose(&due[0], d.now, &d.log)
+	for range 10 {
+		require.Empty(t, look(), "it is on its way, however long the disk takes")
+	}
+	d.r.Synced(d.r.Zxid())
+	_, err := d.r.Apply(&d.done)
+	require.NoError(t, err)
+	d.create("/a", znode.ModeContainer)
+	d.create("/a/x", znode.ModePersistent)
+	d.write(wire.OpDelete, &wire.DeleteRequest{Path: "/a/x", Version: -1})
+	require.Len(t, look(), 1)
+}
+
+func TestMultiReadIsBounded(t *testing.T) {
+	d := newDesk(t)
+	d.write(wire.OpCreate, &wire.CreateRequest{Path: "/big", Data: make([]byte, 1<<20), ACL: znode.OpenACL(), TTL: -1})
+	req := &wire.MultiRequest{Read: true}
+	for range 66 {
+		req.Ops = append(req.Ops, wire.MultiOp{Op: wire.OpGetData, Record: &wire.WatchRequest{Path: "/big"}})
+	}
+	h, _, _ := d.read(wire.OpMultiRead, req)
+	require.Equal(t, znode.CodeMarshallingError, h.Err)
+	req.Ops = req.Ops[:3]
+	h, _, _ = d.read(wire.OpMultiRead, req)
+	require.Zero(t, h.Err)
 }
 
 func TestGoesOnFromATree(t *testing.T) {

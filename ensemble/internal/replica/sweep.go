@@ -22,9 +22,10 @@ type Sweep struct {
 // never shorter. (Apache's server compares wall clocks.)
 type sweeper struct {
 	cfg   Sweep
-	now   int64 // monotonic, milliseconds
-	next  int64 // when to look at the tree again
-	free  int64 // when the next removal may go out
+	now   int64      // monotonic, milliseconds
+	next  int64      // when to look at the tree again
+	free  int64      // when the next removal may go out
+	until znode.Zxid // of the last removal proposed; before it is applied the tree still has what is on its way out
 	queue []string
 	seen  map[string]sight // of every container and TTL node
 }
@@ -104,7 +105,7 @@ func (s *sweeper) due(reqs []request.Request, t *tree.Tree, now Time) []request.
 	if s.cfg.Interval == 0 {
 		return reqs
 	}
-	if now.Mono >= s.next && len(s.queue) == 0 {
+	if now.Mono >= s.next && len(s.queue) == 0 && t.Zxid() >= s.until {
 		s.look(t)
 		s.next = now.Mono + s.cfg.Interval
 		s.free = max(s.free, now.Mono)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
@@ -22,18 +23,48 @@ const applyMost = 256
 // code for it; every client knows this one.
 const refusal = znode.CodeSystemError
 
+// openingMost is how many sessions may be on their way into the log at a time. While the disk hangs, clients give up and knock
+// again; those beyond wait outside, where they are forgotten when they go.
+const openingMost = 1000
+
 // A handshake is a connection that wants a session and waits for it.
 type handshake struct {
-	conn *front.Conn
-	req  *wire.ConnectRequest
-	done chan wire.ConnectResponse // has room for one; closed without a value: close the connection without a word
+	conn  *front.Conn
+	req   *wire.ConnectRequest
+	done  chan wire.ConnectResponse // has room for one; closed without a value: close the connection without a word
+	resp  wire.ConnectResponse      // of a session taken over: to be sent when the tree has reached after
+	after znode.Zxid
+}
+
+// A touch is a session that was heard of, at a moment of the monotonic clock.
+type touch struct {
+	session znode.SessionID
+	mono    int64
 }
 
 // inbox is what connections leave for the core, all of it taken at once.
 type inbox struct {
 	requests   []request.Request
 	handshakes []*handshake
+	touches    []touch // the last words of those in gone
 	gone       []request.ConnID
+}
+
+// keepInbox is for how much of each kind an inbox keeps room.
+const keepInbox = 4096
+
+func (in *inbox) reset() {
+	in.requests, in.handshakes = emptied(in.requests), emptied(in.handshakes)
+	in.touches, in.gone = emptied(in.touches), emptied(in.gone)
+}
+
+// emptied is list without its elements, and without its room if that has become large.
+func emptied[T any](list []T) []T {
+	if cap(list) > keepInbox {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // run is the core: the one goroutine that plans and applies. It ends when the server stops or fails.
@@ -41,16 +72,17 @@ func (s *Server) run() {
 	tick := time.NewTicker(s.cfg.tickEvery())
 	defer tick.Stop()
 	for {
+		due := false
 		select {
 		case <-s.wake:
 		case <-tick.C:
-			s.tick()
+			due = true
 		case f := <-s.ask:
 			f()
 		case <-s.stopping:
 			return
 		}
-		if err := s.turn(); err != nil {
+		if err := s.turn(due); err != nil {
 			s.fail(err)
 			return
 		}
@@ -65,8 +97,12 @@ func (s *Server) kick() {
 	}
 }
 
-// turn applies what the log has on disk, then plans what has come in.
-func (s *Server) turn() error {
+// turn applies what the log has on disk, then plans what has come in, and with due what time itself asks for: last, so that
+// nobody expires who was heard of.
+func (s *Server) turn(due bool) error {
+	if due {
+		s.collect() // before the inbox is taken: who is no longer here has left its last word there
+	}
 	s.replica.Synced(s.writer.progress())
 	if err := s.apply(); err != nil {
 		return err
@@ -74,42 +110,90 @@ func (s *Server) turn() error {
 	s.inMu.Lock()
 	s.in, s.taken = s.taken, s.in
 	s.inMu.Unlock()
+	for _, t := range s.taken.touches {
+		s.replica.Touch(t.session, t.mono)
+	}
 	now := s.now()
-	for _, h := range s.taken.handshakes {
-		s.handshake(h, now)
+	s.propose(s.uncut(s.taken.requests), now)
+	s.knocking = append(s.knocking, s.taken.handshakes...)
+	s.forget(s.taken.gone)
+	s.letIn(now)
+	s.taken.reset()
+	if due {
+		s.tick(now)
 	}
-	s.propose(s.taken.requests, now)
-	for _, id := range s.taken.gone {
-		s.replica.Drop(id)
-		delete(s.opening, id)
-	}
-	clear(s.taken.requests)
-	clear(s.taken.handshakes)
-	s.taken.requests, s.taken.handshakes, s.taken.gone = s.taken.requests[:0], s.taken.handshakes[:0], s.taken.gone[:0]
 	if len(s.records.List) > 0 {
 		s.writer.append(&s.records)
 	} else if err := s.apply(); err != nil { // refusals wait for no disk
 		return err
 	}
+	s.answerAttached()
 	s.maybeSnapshot()
 	return nil
 }
 
-// tick does what time makes due: expired sessions, containers, TTL nodes. Touches are collected first, so that nobody expires
-// who was heard of.
-func (s *Server) tick() {
-	s.maybePurge(time.Now())
-	now := s.now()
-	for c := range s.front.Conns() {
-		if id, at, ok := c.Touched(); ok {
+// collect notes when each session was heard of last.
+func (s *Server) collect() {
+	s.connsMu.RLock()
+	defer s.connsMu.RUnlock()
+	for _, a := range s.conns {
+		if id, at, ok := a.conn.Touched(); ok {
 			s.replica.Touch(id, s.mono(at))
 		}
 	}
+}
+
+// uncut leaves out what comes from connections that have lost their session to another: their clients have been told that
+// these connections are no more, and must not see anything happen on them afterwards.
+func (s *Server) uncut(reqs []request.Request) []request.Request {
+	if len(s.cut) == 0 {
+		return reqs
+	}
+	return slices.DeleteFunc(reqs, func(q request.Request) bool { return s.cut[q.Conn] })
+}
+
+// forget drops what is kept for connections that are gone.
+func (s *Server) forget(gone []request.ConnID) {
+	if len(gone) == 0 {
+		return
+	}
+	for _, id := range gone {
+		s.replica.Drop(id)
+		delete(s.cut, id)
+		if s.opening[id] != nil {
+			s.opening[id] = nil // its session is on its way all the same
+		}
+	}
+	left := func(h *handshake) bool { return s.connByID(h.conn.ID()) == nil }
+	s.knocking = slices.DeleteFunc(s.knocking, left)
+	s.attached = slices.DeleteFunc(s.attached, left)
+}
+
+// tick does what time makes due: expired sessions, containers, TTL nodes. What the log has no space for stays due.
+func (s *Server) tick(now replica.Time) {
+	s.maybePurge(time.Now())
 	if s.store.Reserve(2*spare) != nil {
 		return // the disk is full or nearly so: what time makes due waits
 	}
 	s.store.Release(2 * spare)
-	s.propose(s.replica.Tick(now), now)
+	s.due = append(s.due, s.replica.Tick(now)...)
+	s.proposeDue(now)
+}
+
+// proposeDue proposes what is due, one by one, so that what needs much space does not hold up the rest.
+func (s *Server) proposeDue(now replica.Time) {
+	s.due = slices.DeleteFunc(s.due, func(q request.Request) bool { return s.propose([]request.Request{q}, now) })
+}
+
+// letIn takes handshakes up, the oldest first. They come after all writes that were handed over before them, so that what a
+// session has asked for on its last connection is known.
+func (s *Server) letIn(now replica.Time) {
+	n := 0
+	for n < len(s.knocking) && len(s.opening) < openingMost {
+		s.handshake(s.knocking[n], now)
+		n++
+	}
+	s.knocking = slices.Delete(s.knocking, 0, n)
 }
 
 // handshake opens a session for a connection, or gives it one that is open. Whoever spoke for that one before is cut off first,
@@ -120,14 +204,33 @@ func (s *Server) handshake(h *handshake, now replica.Time) {
 		s.propose([]request.Request{s.replica.NewSession(h.conn.ID(), h.req.Timeout)}, now)
 		return
 	}
-	s.own(h.req.Session, nil)
-	resp := wire.ConnectResponse{Password: make([]byte, wire.PasswordLen)}
-	if timeout, ok := s.replica.Attach(h.req.Session, h.req.Password, h.req.Timeout, now); ok {
+	if old := s.own(h.req.Session, nil); old != nil {
+		s.cut[old.ID()] = true
+	}
+	h.resp = wire.ConnectResponse{Password: make([]byte, wire.PasswordLen)}
+	timeout, after, ok := s.replica.Attach(h.req.Session, h.req.Password, h.req.Timeout, now)
+	if ok {
 		password := session.Password(h.req.Session)
-		resp.Timeout, resp.Session, resp.Password = timeout, h.req.Session, password[:]
+		h.resp.Timeout, h.resp.Session, h.resp.Password = timeout, h.req.Session, password[:]
 		s.own(h.req.Session, h.conn)
 	}
-	h.done <- resp
+	h.after = after
+	s.attached = append(s.attached, h)
+}
+
+// answerAttached lets those go on whose session's earlier writes have all been applied.
+func (s *Server) answerAttached() {
+	if len(s.attached) == 0 {
+		return
+	}
+	zxid := s.replica.Tree().Zxid()
+	s.attached = slices.DeleteFunc(s.attached, func(h *handshake) bool {
+		if h.after > zxid {
+			return false
+		}
+		h.done <- h.resp
+		return true
+	})
 }
 
 // spare is what is reserved beyond the weight of a batch, in bytes, for what weights leave out: the ephemerals that a closing
@@ -135,10 +238,10 @@ func (s *Server) handshake(h *handshake, now replica.Time) {
 const spare = 64 << 10
 
 // propose plans requests in order and gathers their records. If the log cannot have the space for them they are refused, each in
-// its turn, before they get a place in the order.
-func (s *Server) propose(reqs []request.Request, now replica.Time) {
+// its turn, before they get a place in the order, and it returns false.
+func (s *Server) propose(reqs []request.Request, now replica.Time) bool {
 	if len(reqs) == 0 {
-		return
+		return true
 	}
 	room := int64(spare)
 	for i := range reqs {
@@ -146,7 +249,7 @@ func (s *Server) propose(reqs []request.Request, now replica.Time) {
 	}
 	if err := s.store.Reserve(room); err != nil {
 		s.refuse(reqs, err)
-		return
+		return false
 	}
 	if s.full.CompareAndSwap(true, false) {
 		s.log.Info("the transaction log has space again", "server", s.cfg.ID)
@@ -173,6 +276,7 @@ func (s *Server) propose(reqs []request.Request, now replica.Time) {
 	}
 	s.store.Release(max(0, room-used))
 	s.bytesSinceSnapshot += used
+	return true
 }
 
 // weight bounds the log record that will be made of q, in bytes: names get a number, ACLs may be expanded to all the asker's
@@ -253,10 +357,12 @@ func (s *Server) deliver(a *replica.Applied) {
 		}
 	}
 	s.frame = s.frame[:0]
-	switch h := s.opening[a.Conn]; {
-	case h != nil:
-		delete(s.opening, a.Conn)
-		s.greet(h, a)
+	h, opening := s.opening[a.Conn]
+	switch {
+	case opening:
+		if delete(s.opening, a.Conn); h != nil {
+			s.greet(h, a)
+		}
 	case a.Conn != 0 && a.Type != wire.OpCreateSession: // whose connection may have gone meanwhile; then the session will expire
 		if c := s.connByID(a.Conn); c != nil && c.Complete(a.Reply) {
 			s.dirty = append(s.dirty, c)

@@ -38,7 +38,7 @@ var ErrClosed = errors.New("server: closed")
 // A Listener is where clients come from.
 type Listener struct {
 	net.Listener
-	Local bool // within this process
+	Local bool // within this process: its connections do not count against Front.MaxPerHost
 }
 
 // Config is everything a server is told. All fields must be set but where a zero is said to mean something.
@@ -102,7 +102,11 @@ type Server struct {
 	records                            replica.Records
 	applied                            replica.Applied
 	taken                              inbox
-	opening                            map[request.ConnID]*handshake
+	knocking                           []*handshake                  // not taken up yet
+	opening                            map[request.ConnID]*handshake // whose new session is not applied yet; nil: gone meanwhile
+	attached                           []*handshake                  // not answered yet; the rest of its session's last writes comes first
+	cut                                map[request.ConnID]bool       // have lost their session to another, and are not gone yet
+	due                                []request.Request             // what time asks for and the log had no space for
 	dirty                              []*front.Conn
 	frame                              []byte // the last notification made
 	told                               event  // what it says
@@ -116,11 +120,12 @@ type Server struct {
 	ask  chan func()   // run by the core between turns
 
 	connsMu sync.RWMutex
-	conns   map[request.ConnID]*front.Conn  // those that have shaken hands
-	owners  map[znode.SessionID]*front.Conn // who speaks for a session
+	conns   map[request.ConnID]attachment   // those that want or have a session
+	owners  map[znode.SessionID]*front.Conn // who speaks for a session: one of conns, with that session
 
 	snapshots    latency
 	snapshotting atomic.Bool // one is being written
+	purging      atomic.Bool // old ones are being removed
 	traceMask    atomic.Int64
 	full         atomic.Bool // the log has no space
 	closing      sync.Once
@@ -134,9 +139,9 @@ type Server struct {
 func Start(cfg Config) (_ *Server, err error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, begun: time.Now(),
-		opening: make(map[request.ConnID]*handshake),
-		wake:    make(chan struct{}, 1), ask: make(chan func()),
-		conns: make(map[request.ConnID]*front.Conn), owners: make(map[znode.SessionID]*front.Conn),
+		opening: make(map[request.ConnID]*handshake), cut: make(map[request.ConnID]bool),
+		wake: make(chan struct{}, 1), ask: make(chan func()),
+		conns: make(map[request.ConnID]attachment), owners: make(map[znode.SessionID]*front.Conn),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.traceMask.Store(defaultTraceMask)
@@ -157,13 +162,18 @@ func Start(cfg Config) (_ *Server, err error) {
 	s.front = front.New(backend{s}, s.auth, cfg.Front)
 	s.writer = newWriter(s)
 	s.draw()
-	s.propose(s.replica.Orphans(), s.now())
+	s.due = s.replica.Orphans()
+	s.proposeDue(s.now())
 
 	s.running.Go(s.writer.run) // ends with stopping
 	s.running.Go(s.run)        // ends with stopping
 	for _, l := range cfg.Listeners {
 		s.running.Go(func() { // ends when the front is closed
-			if err := s.front.Serve(l); err != nil {
+			serve := s.front.Serve
+			if l.Local {
+				serve = s.front.ServeLocal
+			}
+			if err := serve(l); err != nil {
 				s.fail(fmt.Errorf("listener %v: %w", l.Addr(), err))
 			}
 		})
@@ -223,34 +233,54 @@ func (s *Server) Err() error {
 	return nil
 }
 
-// own makes c, or nobody, the connection that speaks for a session, and closes the one that did.
-func (s *Server) own(id znode.SessionID, c *front.Conn) {
+// An attachment is a connection and the session it speaks for, 0 if it has none.
+type attachment struct {
+	conn    *front.Conn
+	session znode.SessionID
+}
+
+// own makes c, or nobody, the connection that speaks for a session, and closes the one that did, which it returns. A connection
+// that is gone by now owns nothing.
+func (s *Server) own(id znode.SessionID, c *front.Conn) (old *front.Conn) {
 	s.connsMu.Lock()
-	old := s.owners[id]
-	if s.owners[id] = c; c == nil {
-		delete(s.owners, id)
+	old = s.release(id)
+	if c != nil {
+		if _, here := s.conns[c.ID()]; here {
+			s.conns[c.ID()] = attachment{c, id}
+			s.owners[id] = c
+		}
 	}
 	s.connsMu.Unlock()
-	if old != nil && old != c {
+	if old != nil {
 		old.Close()
 	}
+	return old
 }
 
 // disown ends the connection of a session that has ended, unless the connection asked for that itself and waits for the answer.
 func (s *Server) disown(id znode.SessionID, asked request.ConnID) {
 	s.connsMu.Lock()
-	c := s.owners[id]
-	delete(s.owners, id)
+	c := s.release(id)
 	s.connsMu.Unlock()
 	if c != nil && c.ID() != asked {
 		c.Close()
 	}
 }
 
+// release leaves a session without an owner and returns the one it had. s.connsMu is held.
+func (s *Server) release(id znode.SessionID) *front.Conn {
+	c := s.owners[id]
+	if c != nil {
+		delete(s.owners, id)
+		s.conns[c.ID()] = attachment{conn: c}
+	}
+	return c
+}
+
 func (s *Server) connByID(id request.ConnID) *front.Conn {
 	s.connsMu.RLock()
 	defer s.connsMu.RUnlock()
-	return s.conns[id]
+	return s.conns[id].conn
 }
 
 // backend is the server as its connections see it.
@@ -287,7 +317,7 @@ func (b backend) Submit(c *front.Conn, batch []request.Request) {
 // away without a word: it must not see time go backwards.
 func (b backend) Connect(ctx context.Context, c *front.Conn, r *wire.ConnectRequest) (resp wire.ConnectResponse, ok bool) {
 	b.connsMu.Lock()
-	b.conns[c.ID()] = c
+	b.conns[c.ID()] = attachment{conn: c}
 	b.connsMu.Unlock()
 	b.tree.RLock()
 	zxid := b.replica.Tree().Zxid()
@@ -310,13 +340,19 @@ func (b backend) Connect(ctx context.Context, c *front.Conn, r *wire.ConnectRequ
 	return resp, false
 }
 
-// Disconnected lets the core forget a connection.
+// Disconnected lets the core forget a connection, but not when its session was last heard of, which is left before the
+// connection is taken away (see collect). That it is gone is said last, when nobody can come upon it any more.
 func (b backend) Disconnected(c *front.Conn) {
+	if id, at, ok := c.Touched(); ok {
+		b.inMu.Lock()
+		b.in.touches = append(b.in.touches, touch{id, b.mono(at)})
+		b.inMu.Unlock()
+	}
 	b.connsMu.Lock()
-	delete(b.conns, c.ID())
-	if id := c.Session(); b.owners[id] == c {
+	if id := b.conns[c.ID()].session; id != 0 {
 		delete(b.owners, id)
 	}
+	delete(b.conns, c.ID())
 	b.connsMu.Unlock()
 	b.inMu.Lock()
 	b.in.gone = append(b.in.gone, c.ID())

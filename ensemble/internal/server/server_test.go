@@ -286,6 +286,20 @@ func TestSnapshotsAreTakenAndPurged(t *testing.T) {
 	})
 }
 
+func TestDiskDoesNotGrowWithTheHours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, disk.NewMem(nil), func(c *Config) { c.SnapSize, c.PurgeInterval = 1<<20, -1 })
+		u := r.mustDial()
+		u.mustCall(wire.OpCreate, create("/a", znode.ModePersistent))
+		data := set("/a", string(make([]byte, 100<<10)))
+		for range 400 {
+			u.mustCall(wire.OpSetData, data)
+			synctest.Wait()
+		}
+		require.Less(t, r.fs.Used(), int64(8<<20), "of forty that were written")
+	})
+}
+
 func TestFailedFsyncStopsTheServer(t *testing.T) {
 	for _, kind := range []disk.OpKind{disk.OpSync, disk.OpWrite} {
 		synctest.Test(t, func(t *testing.T) {

@@ -54,7 +54,12 @@ func (s *Server) maybePurge(now time.Time) {
 		return
 	}
 	s.nextPurge = now.Add(s.cfg.PurgeInterval)
-	s.running.Go(s.purge) // ends by itself
+	if s.purging.CompareAndSwap(false, true) { // two would remove what the other one looks at
+		s.running.Go(func() { // ends by itself
+			defer s.purging.Store(false)
+			s.purge()
+		})
+	}
 }
 
 // takeSnapshot writes d, a piece at a time, while the server goes on. A lack of space is reported and otherwise borne; any other

@@ -33,6 +33,9 @@ func newWriter(s *Server) *writer {
 	return w
 }
 
+// freeMost is how many empty groups are kept to be filled again.
+const freeMost = 4
+
 // A job is something to be done with the store between two groups.
 type job struct {
 	do   func() error
@@ -124,7 +127,7 @@ func (w *writer) turn() bool {
 		g.Reset()
 	}
 	w.mu.Lock()
-	w.free = append(w.free, groups...)
+	w.free = append(w.free, groups[:min(len(groups), freeMost-len(w.free))]...)
 	w.mu.Unlock()
 	w.server.kick()
 	return true
