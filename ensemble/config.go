@@ -81,8 +81,8 @@ func (o *Options) config() (server.Config, error) {
 func (l *Limits) front(log *slog.Logger) front.Options {
 	return front.Options{
 		MaxFrame: l.FrameBytes, MaxConns: max(0, l.Connections), MaxPerHost: unbounded(l.ConnectionsPerHost, 60),
-		MaxOutstanding: or(max(-1, l.Outstanding), 1000), LargeRequest: max(0, l.LargeRequestBytes),
-		MaxLargeRequests: int64(l.LargeRequestTotal), SessionlessTimeout: l.SessionlessTimeout, KeepAlive: l.KeepAlive,
+		MaxOutstanding: or(unbounded(l.Outstanding, 1000), math.MaxInt), LargeRequest: max(0, l.LargeRequestBytes),
+		MaxLargeRequests: or(unbounded(int64(l.LargeRequestTotal), 100<<20), math.MaxInt64), SessionlessTimeout: l.SessionlessTimeout, KeepAlive: l.KeepAlive,
 		Throttle: front.Throttle{
 			Tokens: max(0, l.ConnectTokens), FillTime: l.ConnectFillTime, FillCount: l.ConnectFillCount,
 			FreezeTime: or(l.ConnectFreezeTime, -1), DropIncrease: or(l.ConnectDropIncrease, 0.02),
@@ -112,7 +112,7 @@ func (o *Options) storage(c *server.Config) {
 	if o.Dir == "" {
 		c.FS, c.Store.DataDir, c.Store.LogDir = newMemory(), memoryDir, ""
 		c.Store.Log.Prealloc = or(s.PreAlloc, 64<<10)
-		c.PurgeInterval = or(s.PurgeInterval, -1)
+		c.PurgeInterval, c.SnapSize = or(s.PurgeInterval, -1), unbounded(s.SnapSize, 64<<20)
 	}
 }
 

@@ -3,6 +3,7 @@ package ensemble_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -81,6 +82,29 @@ func TestGoZookeeperInABubble(t *testing.T) {
 		a.Close()
 		require.Equal(t, zk.EventNodeDeleted, (<-gone).Type)
 		b.Close()
+		require.NoError(t, srv.Close())
+	})
+}
+
+func TestConnectionsThroughMemoryAreNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := ensemble.Start(t.Context(), nil)
+		require.NoError(t, err)
+		var conns []net.Conn
+		for range 200 { // many times maxClientCnxns
+			c, err := srv.Dial(t.Context(), "", "")
+			require.NoError(t, err)
+			conns = append(conns, c)
+		}
+		synctest.Wait()
+		for _, c := range conns {
+			_, err := io.WriteString(c, "srvr")
+			require.NoError(t, err)
+			answer, err := io.ReadAll(c)
+			require.NoError(t, err)
+			require.NotEmpty(t, answer)
+			require.NoError(t, c.Close())
+		}
 		require.NoError(t, srv.Close())
 	})
 }

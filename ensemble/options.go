@@ -80,7 +80,7 @@ type Limits struct {
 // Storage says how the log and the snapshots are kept.
 type Storage struct {
 	SnapCount          int           // transactions between snapshots, half to all of it at random (snapCount); default 100000
-	SnapSize           int64         // bytes of log between snapshots, likewise (snapSizeLimitInKb); default 4 GiB, negative: no bound
+	SnapSize           int64         // bytes of log between snapshots, likewise (snapSizeLimitInKb); default 4 GiB (in memory 64 MiB), negative: no bound
 	PreAlloc           int64         // bytes by which a log file grows ahead (preAllocSize); default 64 MiB (in memory 64 KiB), negative: none
 	LogSizeLimit       int64         // bytes at which the log goes on in a new file (txnLogSizeLimitInKb); default none
 	FsyncWarning       time.Duration // an fsync that takes longer is logged (fsync.warningthresholdms); default 1s
