@@ -68,7 +68,7 @@ func TestUsageErrors(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	for _, args := range [][]string{nil, {"client"}, {"config"}, {"server", "--help"}, {"client", "watch", "-h"}} {
+	for _, args := range [][]string{{}, {"client"}, {"config"}, {"server", "--help"}, {"client", "watch", "-h"}} {
 		out, errs, code := execute(t, args...)
 		require.Equal(t, exitOK, code, args)
 		require.Contains(t, out, "Usage:", args)
