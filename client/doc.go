@@ -52,11 +52,11 @@
 // disconnected. The servers count from an earlier moment than this client, their clock does not stop when this process is
 // paused, and a server cut off from its leader goes on answering: so another client may hold a lock a little before
 // this one has been told of its loss. What must not happen twice needs a fencing token or a check in the same multi. A deadline kept
-// on this side that is never later than the servers' comes with the client's own issue.
+// on this side that is never later than the servers' is still to come.
 //
 // A create that was cancelled may leave a node behind, until its session ends; ErrUnknown says that it may. The recipes clean up behind
 // themselves within a bound. A reaper that carries on until the node is proven gone, and helpers that make set, delete and multi happen
-// exactly once, come with the same issue. The calls stay as they are.
+// exactly once, are still to come. The calls stay as they are.
 //
 // # Concurrency
 //
