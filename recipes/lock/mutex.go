@@ -79,8 +79,11 @@ func (m *Mutex) Lock(ctx context.Context) (*Hold, error) {
 			}
 			m.giveBack(ctx, t)
 		}
-		if ctx.Err() != nil || !m.again(err) {
+		if !m.again(err) {
 			return nil, m.failed("lock", err)
+		}
+		if ctx.Err() != nil {
+			return nil, m.failed("lock", context.Cause(ctx))
 		}
 	}
 }

@@ -368,7 +368,14 @@ func trouble(t *testing.T, seed uint64) int64 {
 					}
 					continue
 				}
-				if h.Context().Err() == nil && !inside.TryLock() {
+				entered := inside.TryLock()
+				if h.Context().Err() != nil { // lost before it was of use
+					if entered {
+						inside.Unlock()
+					}
+					continue
+				}
+				if !entered {
 					t.Errorf("seed %d: two hold the lock", seed)
 					return
 				}

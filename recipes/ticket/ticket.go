@@ -117,8 +117,10 @@ func (t *Ticket) join(ctx context.Context) error {
 	patience := time.NewTimer(t.opts.Cleanup)
 	defer patience.Stop()
 	select {
-	case err := <-joined: // both were ready; having joined counts
-		return err
+	case err := <-joined: // both were ready
+		if err == nil {
+			return nil // having joined counts
+		}
 	case <-clean:
 	case <-patience.C:
 	}

@@ -291,6 +291,22 @@ func TestCancelledTakeIsCleanedUpLater(t *testing.T) {
 	})
 }
 
+// A Take that is cancelled says so, also when the session ends while it cleans up.
+func TestCancelledTakeWhoseSessionEnds(t *testing.T) {
+	for range 20 { // the end of the session and that of the wait for it arrive together, in either order
+		synctest.Test(t, func(t *testing.T) {
+			c, l := connect(t, startServer(t))
+			s := c.Session()
+			l.cut()
+			ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+			defer cancel()
+			_, err := ticket.Take(ctx, c, dir, marker, nil)
+			require.ErrorIs(t, s.Err(), client.ErrSessionExpired)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+	}
+}
+
 // Return without a connection ends with its context and goes on by itself.
 func TestReturnGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
