@@ -119,8 +119,8 @@ func (s *Server) Done() <-chan struct{} { return s.inner.Done() }
 func (s *Server) Err() error { return s.inner.Err() }
 
 // Close ends the server: clients are disconnected, what was acknowledged is on disk, nothing it started is left on return.
-// Sessions live on in the data directory. It may be called more than once; it returns why the server had stopped by itself, if
-// it had.
+// Sessions live on in the data directory. Clients are cut off at once, but Close waits for a disk that hangs. It may be called
+// more than once; it returns why the server had stopped by itself, if it had.
 func (s *Server) Close() error { return s.inner.Close() }
 
 // newMemory is the disk of a server without a directory.

@@ -220,6 +220,9 @@ func (r *Replica) Orphans() []request.Request {
 	return due
 }
 
+// Estate is how many bytes the list of a session's ephemerals takes in the record that ends it, planned ones included.
+func (r *Replica) Estate(id znode.SessionID) int { return r.planner.Estate(id) }
+
 // Synced says that the log is on disk up to and including zxid.
 func (r *Replica) Synced(zxid znode.Zxid) { r.synced = max(r.synced, zxid) }
 

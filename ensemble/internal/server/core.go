@@ -233,8 +233,7 @@ func (s *Server) answerAttached() {
 	})
 }
 
-// spare is what is reserved beyond the weight of a batch, in bytes, for what weights leave out: the ephemerals that a closing
-// session has asked for and does not have yet.
+// spare is what is reserved beyond the weight of a batch, in bytes: what the server asks for itself finds room then, too.
 const spare = 64 << 10
 
 // propose plans requests in order and gathers their records. If the log cannot have the space for them they are refused, each in
@@ -280,13 +279,12 @@ func (s *Server) propose(reqs []request.Request, now replica.Time) bool {
 }
 
 // weight bounds the log record that will be made of q, in bytes: names get a number, ACLs may be expanded to all the asker's
-// identities, and the end of a session lists its ephemerals.
+// identities, and the end of a session lists its ephemerals, those planned before as the planner says, those of the same batch
+// as the double weight of their creation allows for.
 func (s *Server) weight(q *request.Request) int64 {
 	w := int64(q.Size)*2 + 512
 	if q.Op == wire.OpCloseSession {
-		for _, path := range s.replica.Tree().Ephemerals(q.Session) {
-			w += int64(len(path)) + 4
-		}
+		w += int64(s.replica.Estate(q.Session))
 	}
 	return w
 }

@@ -215,7 +215,8 @@ func (s *Server) end() {
 	}
 }
 
-// Close ends the server and waits for all of it. It returns why the server had ended by itself, if it had.
+// Close ends the server and waits for all of it: clients are cut off at once, but a call the disk is at work on cannot be called
+// back, so Close waits as long as the disk does. It returns why the server had ended by itself, if it had.
 func (s *Server) Close() error {
 	s.stop()
 	<-s.done

@@ -256,6 +256,38 @@ func TestEndOfASessionIsNotForgottenOnAFullDisk(t *testing.T) {
 	})
 }
 
+func TestEndOfASessionIsWeighedWithWhatIsStillOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, disk.NewMem(nil), func(c *Config) { c.Store.Log.Prealloc = -1 })
+		u, other := r.mustDial(), r.mustDial()
+		release := r.stall(disk.OpSync)
+		for i := range 10 {
+			u.Send(wire.OpCreate, create(fmt.Sprintf("/e%d-%050000d", i, 0), znode.ModeEphemeral))
+			require.NoError(t, u.Flush(t.Context()))
+			synctest.Wait()
+		}
+		r.fs.SetBudget(r.fs.Used()) // what the log has allocated ahead is more than a list without them would take
+		u.Send(wire.OpCloseSession, nil)
+		require.NoError(t, u.Flush(t.Context()))
+		synctest.Wait()
+		release()
+		for range 10 {
+			m, err := u.Receive(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, m.Err())
+		}
+		m, err := u.Receive(t.Context())
+		require.NoError(t, err)
+		require.ErrorIs(t, m.Err(), znode.CodeSystemError, "refused: a place in the order without space in the log would stop the server")
+		require.Equal(t, znode.CodeNoNode, other.code(wire.OpExists, &wire.WatchRequest{Path: "/x"}))
+		require.NoError(t, r.Err())
+		r.fs.SetBudget(0)
+		time.Sleep(12 * tick)
+		count := r.mustDial().mustCall(wire.OpGetAllChildrenNumber, &wire.PathRequest{Path: "/"}).Record.(*wire.CountResponse).Count
+		require.Equal(t, int32(baseNodes), count, "it has expired")
+	})
+}
+
 // baseNodes are the nodes below the root of an empty tree.
 const baseNodes = 3
 
