@@ -425,3 +425,24 @@ func TestOldTTLNodesAreRefusedWhereTheyMayBe(t *testing.T) {
 	require.ErrorIs(t, checkOldTTL(old), ErrOldTTL)
 	require.NoError(t, checkOldTTL(tree.New(tree.Options{Extended: true})))
 }
+
+// Apache's server stops when what a quota's statistics hold is no statistics.
+func TestGarbageInQuotaStatisticsIsBorne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, disk.NewMem(nil))
+		u := r.mustDial()
+		u.mustCall(wire.OpCreate, create("/a", znode.ModePersistent))
+		stats := znode.Quota + "/a/" + znode.QuotaStats
+		u.mustCall(wire.OpCreate, create(znode.Quota+"/a", znode.ModePersistent))
+		u.mustCall(wire.OpCreate, create(znode.Quota+"/a/"+znode.QuotaLimits, znode.ModePersistent))
+		u.mustCall(wire.OpCreate, create(stats, znode.ModePersistent))
+		for _, garbage := range []string{"", "=", ",;=,", "count=,bytes=99999999999999999999", "\x00\xff", "count=x"} {
+			u.mustCall(wire.OpSetData, set(stats, garbage))
+			u.mustCall(wire.OpSetData, set("/a", garbage+"longer"))
+			u.mustCall(wire.OpCreate, create("/a/n-", znode.ModePersistentSequential))
+		}
+		require.NoError(t, r.Server.Close())
+		r.start()
+		require.Equal(t, "count=xlonger", r.mustDial().data("/a"))
+	})
+}
