@@ -36,6 +36,7 @@ type Applied struct {
 	Reply    []byte                 // a frame for Conn; empty for createSession and for the server's own requests
 	Timeout  int32                  // createSession: granted, in milliseconds
 	Password [wire.PasswordLen]byte // createSession: of the new session
+	Exceeded []tree.Quota           // whose soft limits what was created or set has gone beyond, or stays beyond
 }
 
 // Apply applies the oldest planned transaction if it is on disk and says what came of it; false if there is none.
@@ -46,6 +47,7 @@ func (r *Replica) Apply(out *Applied) (bool, error) {
 	p := r.waiting.first()
 	*out = Applied{
 		Type: p.txn.Type, Conn: p.conn, Session: p.txn.Session, Notices: out.Notices[:0], Reply: out.Reply[:0],
+		Exceeded: out.Exceeded[:0],
 	}
 	if p.code != znode.CodeOK {
 		out.Type = wire.OpError
@@ -64,6 +66,7 @@ func (r *Replica) Apply(out *Applied) (bool, error) {
 	r.planner.Applied(p.txn.Zxid)
 	r.sweeper.applied(r.tree, r.result.Changes)
 	r.fire(out)
+	r.complain(out)
 	r.settle(p, out)
 	r.waiting.pop()
 	return true, nil
@@ -121,6 +124,20 @@ func outcome(s *tree.SubResult) wire.MultiResult {
 		m.Op = wire.OpCreate2
 	}
 	return m
+}
+
+// complain names the quotas whose soft limits do not hold. They are looked at after the change: nobody is refused for them.
+func (r *Replica) complain(out *Applied) {
+	for i := range r.result.Changes {
+		c := &r.result.Changes[i]
+		if c.Type == znode.EventDeleted {
+			continue
+		}
+		q, ok := r.tree.Quota(c.Path)
+		if ok && (q.SoftCount >= 0 && q.Count > q.SoftCount || q.SoftBytes >= 0 && q.Bytes > q.SoftBytes) {
+			out.Exceeded = append(out.Exceeded, q)
+		}
+	}
 }
 
 // fire turns what changed into events for those who watch.

@@ -11,6 +11,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/session"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/txnlog"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
@@ -354,6 +355,9 @@ func (s *Server) deliver(a *replica.Applied) {
 			s.dirty = append(s.dirty, c)
 		}
 	}
+	for i := range a.Exceeded {
+		s.complain(&a.Exceeded[i])
+	}
 	s.frame = s.frame[:0]
 	h, opening := s.opening[a.Conn]
 	switch {
@@ -386,4 +390,23 @@ func (s *Server) greet(h *handshake, a *replica.Applied) {
 	s.own(a.Session, h.conn)
 	password := a.Password // a is used again before the connection has written its answer
 	h.done <- wire.ConnectResponse{Timeout: a.Timeout, Session: a.Session, Password: password[:]}
+}
+
+// complainEvery is how often one quota's soft limit is complained about, at most; complainMost, for how many quotas that is kept.
+const (
+	complainEvery = time.Minute
+	complainMost  = 1000
+)
+
+// complain logs that a quota's soft limit does not hold.
+func (s *Server) complain(q *tree.Quota) {
+	now := time.Now()
+	if last, ok := s.complained[q.Path]; ok && now.Sub(last) < complainEvery {
+		return
+	}
+	if len(s.complained) >= complainMost {
+		clear(s.complained)
+	}
+	s.complained[q.Path] = now
+	s.log.Warn("quota exceeded", "server", s.cfg.ID, "path", q.Path, "count", q.Count, "countLimit", q.SoftCount, "bytes", q.Bytes, "bytesLimit", q.SoftBytes)
 }

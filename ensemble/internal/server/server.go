@@ -108,8 +108,9 @@ type Server struct {
 	cut                                map[request.ConnID]bool       // have lost their session to another, and are not gone yet
 	due                                []request.Request             // what time asks for and the log had no space for
 	dirty                              []*front.Conn
-	frame                              []byte // the last notification made
-	told                               event  // what it says
+	frame                              []byte               // the last notification made
+	told                               event                // what it says
+	complained                         map[string]time.Time // when a quota's soft limit was last complained about
 	nextPurge                          time.Time
 	sinceSnapshot, snapAfter           int   // transactions; the next snapshot comes after so many
 	bytesSinceSnapshot, snapAfterBytes int64 // of log, likewise; snapAfterBytes 0: no bound
@@ -139,7 +140,7 @@ type Server struct {
 func Start(cfg Config) (_ *Server, err error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, begun: time.Now(),
-		opening: make(map[request.ConnID]*handshake), cut: make(map[request.ConnID]bool),
+		complained: make(map[string]time.Time), opening: make(map[request.ConnID]*handshake), cut: make(map[request.ConnID]bool),
 		wake: make(chan struct{}, 1), ask: make(chan func()),
 		conns: make(map[request.ConnID]attachment), owners: make(map[znode.SessionID]*front.Conn),
 		stopping: make(chan struct{}), done: make(chan struct{}),

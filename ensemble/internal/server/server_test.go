@@ -1,10 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -444,5 +446,26 @@ func TestGarbageInQuotaStatisticsIsBorne(t *testing.T) {
 		require.NoError(t, r.Server.Close())
 		r.start()
 		require.Equal(t, "count=xlonger", r.mustDial().data("/a"))
+	})
+}
+
+func TestSoftQuotasAreComplainedAbout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		r := newRig(t, disk.NewMem(nil), func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
+		u := r.mustDial()
+		u.mustCall(wire.OpCreate, create("/a", znode.ModePersistent))
+		for _, n := range []struct{ path, data string }{
+			{znode.Quota + "/a", ""}, {znode.Quota + "/a/" + znode.QuotaLimits, "count=-1,bytes=10"}, {znode.Quota + "/a/" + znode.QuotaStats, "count=0,bytes=0"},
+		} {
+			u.mustCall(wire.OpCreate, &wire.CreateRequest{Path: n.path, Data: []byte(n.data), ACL: znode.OpenACL()})
+		}
+		u.mustCall(wire.OpSetData, set("/a", "0123456789"))
+		require.NotContains(t, logged.String(), "quota exceeded", "as much as the limit is not more")
+		for range 5 {
+			u.mustCall(wire.OpSetData, set("/a", "0123456789x"))
+		}
+		require.NoError(t, r.Server.Close())
+		require.Equal(t, 1, strings.Count(logged.String(), `msg="quota exceeded" server=1 path=/a`), "once a minute: %s", logged.String())
 	})
 }
