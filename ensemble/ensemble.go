@@ -1,5 +1,6 @@
-// Package ensemble runs a coordination service that speaks ZooKeeper on every wire and disk: clients of Apache ZooKeeper 3.9
-// connect to it without noticing, and its data directory opens in Apache's server and the other way round.
+// Package ensemble runs a coordination service that speaks ZooKeeper's client protocol and keeps its data in ZooKeeper's files:
+// clients of Apache ZooKeeper 3.9 connect to it without noticing, and its data directory opens in Apache's server and the other
+// way round. Today that is one server; several that agree are still to come.
 //
 // A server lives in this process. In a test it starts in about a millisecond, in memory, and is reached without a socket:
 //
