@@ -80,17 +80,24 @@ func (r *Replica) readable(path []byte, q *request.Request) (*tree.Node, znode.C
 	return n, znode.CodeOK
 }
 
-func (r *Replica) getData(out []byte, q *request.Request) []byte {
+// lookAt finds the node a WatchRequest asks for and leaves a watch of that kind if it asks for one too: only where the node is
+// there and may be read.
+func (r *Replica) lookAt(q *request.Request, kind watch.Kind) (*tree.Node, znode.Code) {
 	path, leave, ok := pathAndWatch(q)
 	if !ok {
-		return r.refuse(out, q, znode.CodeMarshallingError)
+		return nil, znode.CodeMarshallingError
 	}
 	n, code := r.readable(path, q)
+	if code == znode.CodeOK && leave && !r.watch(q.Conn, string(path), kind) {
+		return nil, znode.CodeThrottledOp
+	}
+	return n, code
+}
+
+func (r *Replica) getData(out []byte, q *request.Request) []byte {
+	n, code := r.lookAt(q, watch.Data)
 	if code != znode.CodeOK {
 		return r.refuse(out, q, code)
-	}
-	if leave && !r.watch(q.Conn, string(path), watch.Data) {
-		return r.refuse(out, q, znode.CodeThrottledOp)
 	}
 	out, start := r.begin(out, q)
 	out = jute.AppendBuffer(out, n.Data())
@@ -122,16 +129,9 @@ func (r *Replica) exists(out []byte, q *request.Request) []byte {
 }
 
 func (r *Replica) getChildren(out []byte, q *request.Request) []byte {
-	path, leave, ok := pathAndWatch(q)
-	if !ok {
-		return r.refuse(out, q, znode.CodeMarshallingError)
-	}
-	n, code := r.readable(path, q)
+	n, code := r.lookAt(q, watch.Child)
 	if code != znode.CodeOK {
 		return r.refuse(out, q, code)
-	}
-	if leave && !r.watch(q.Conn, string(path), watch.Child) {
-		return r.refuse(out, q, znode.CodeThrottledOp)
 	}
 	out, start := r.begin(out, q)
 	out = appendChildren(out, n)
