@@ -7,12 +7,10 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/image"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/snapshot"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
 )
-
-// snapshotPiece is how many bytes of nodes are copied while writers are kept out.
-const snapshotPiece = 256 << 10
 
 // draw puts off the next snapshot by half to all of the configured number of transactions and bytes of log, so that the
 // servers of an ensemble do not all write theirs at once (class SyncRequestProcessor).
@@ -72,61 +70,22 @@ func (s *Server) takeSnapshot(d *tree.Dump) {
 		return err
 	})
 	if err == nil {
-		if s.writeImage(w, d) {
+		if err = image.Write(w, image.Source{Dump: d, Lock: s.tree.RLocker(), Stop: s.stopping}); err == nil {
 			err = s.writer.do(func() error { return s.store.CommitSnapshot(w) })
 		} else {
-			err = errors.Join(w.Err(), s.writer.do(func() error { return s.store.AbandonSnapshot(w) }))
+			err = errors.Join(err, s.writer.do(func() error { return s.store.AbandonSnapshot(w) }))
 		}
 	}
 	switch {
 	case err == nil:
 		s.snapshots.add(time.Since(begun))
 		s.log.Info("snapshot written", "server", s.cfg.ID, "zxid", d.Zxid, "took", time.Since(begun))
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, ErrClosed), errors.Is(err, image.ErrStopped):
 	case errors.Is(err, disk.ErrNoSpace):
 		s.log.Warn("no space for a snapshot; the log is kept", "server", s.cfg.ID, "zxid", d.Zxid, "error", err)
 	default:
 		s.fail(err)
 	}
-}
-
-// writeImage writes all of d; false if it could not, or the server stops.
-func (s *Server) writeImage(w *snapshot.Writer, d *tree.Dump) bool {
-	sessions := make([]snapshot.Session, len(d.Sessions))
-	for i, x := range d.Sessions {
-		sessions[i] = snapshot.Session{ID: x.ID, Timeout: x.Timeout}
-	}
-	acls := make([]snapshot.ACL, len(d.ACLs))
-	for i, x := range d.ACLs {
-		acls[i] = snapshot.ACL{ID: x.ID, List: x.List}
-	}
-	if w.Sessions(sessions) != nil || w.ACLs(acls) != nil {
-		return false
-	}
-	var images []tree.Image
-	var nodes []snapshot.Node
-	for {
-		select {
-		case <-s.stopping:
-			return false
-		default:
-		}
-		s.tree.RLock()
-		images = d.Next(images[:0], snapshotPiece)
-		s.tree.RUnlock()
-		if len(images) == 0 {
-			break
-		}
-		nodes = nodes[:0]
-		for _, x := range images {
-			nodes = append(nodes, snapshot.Node{Path: x.Path, Data: x.Data, ACL: x.ACL, Stat: x.Stat})
-		}
-		if w.Nodes(nodes) != nil {
-			return false
-		}
-	}
-	t := snapshot.Trailer{HasDigest: !s.cfg.Tree.NoDigest, DigestZxid: d.Zxid, Digest: d.Digest, HasLast: !s.cfg.Tree.NoDigest, Last: d.Zxid}
-	return w.Finish(t) == nil
 }
 
 // firstSnapshot writes the snapshot an empty directory begins with. Nothing else runs yet.
@@ -137,8 +96,8 @@ func (s *Server) firstSnapshot() error {
 	if err != nil {
 		return err
 	}
-	if !s.writeImage(w, d) {
-		return errors.Join(w.Err(), s.store.AbandonSnapshot(w))
+	if err := image.Write(w, image.Source{Dump: d, Stop: s.stopping}); err != nil {
+		return errors.Join(err, s.store.AbandonSnapshot(w))
 	}
 	return s.store.CommitSnapshot(w)
 }

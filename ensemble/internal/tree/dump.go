@@ -24,10 +24,12 @@ const imageOverhead = 4 + 4 + 8 + znode.StatPersistedLen
 // node that is changed before its turn leaves its old self here first, and a node that is deleted stays in the order as a
 // tombstone until the Dump has passed.
 type Dump struct {
-	Zxid     znode.Zxid // of the moment
-	Digest   uint64
-	Sessions []Session  // in an order that depends on the transactions alone
-	ACLs     []ACLEntry // by id
+	Zxid   znode.Zxid // of the moment
+	Digest uint64
+	// HasDigest is false if the tree keeps none (see Options.NoDigest).
+	HasDigest bool
+	Sessions  []Session  // in an order that depends on the transactions alone
+	ACLs      []ACLEntry // by id
 
 	tree   *Tree
 	next   *Node            // to be handed out next; nil when done
@@ -42,7 +44,7 @@ func (t *Tree) Dump() *Dump {
 		panic("tree: a dump is already running")
 	}
 	t.dump = &Dump{
-		Zxid: t.zxid, Digest: t.digest, Sessions: slices.Clone(t.sessions.list), ACLs: t.acls.list(),
+		Zxid: t.zxid, Digest: t.digest, HasDigest: !t.opts.NoDigest, Sessions: slices.Clone(t.sessions.list), ACLs: t.acls.list(),
 		tree: t, next: t.oldest, last: t.seq, frozen: make(map[*Node]*Image),
 	}
 	return t.dump
@@ -83,7 +85,7 @@ func (d *Dump) Close() {
 		}
 	}
 	d.tree.dump = nil
-	*d = Dump{Zxid: d.Zxid, Digest: d.Digest, Sessions: d.Sessions, ACLs: d.ACLs}
+	*d = Dump{Zxid: d.Zxid, Digest: d.Digest, HasDigest: d.HasDigest, Sessions: d.Sessions, ACLs: d.ACLs}
 }
 
 // ahead reports whether n is of the moment and has still to be handed out.
