@@ -138,6 +138,7 @@ func (o *Options) check(c *server.Config) error {
 	wrong(c.SnapCount < 2, "Storage.SnapCount %d is below 2", c.SnapCount)
 	wrong(c.PurgeRetain < 3, "Storage.PurgeRetain %d is below 3", c.PurgeRetain)
 	wrong(c.MaxBatch < 1, "Storage.MaxBatch %d is below 1", c.MaxBatch)
+	problems = append(problems, o.checkMembers()...)
 	switch o.Storage.Compression {
 	case "", "gz", "snappy":
 	default:

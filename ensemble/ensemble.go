@@ -55,6 +55,9 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(opts.Members) > 0 {
+		return nil, errors.New("ensemble: this version serves a single server: Members must be empty")
+	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}

@@ -26,8 +26,15 @@ type Options struct {
 	// Logger receives what an operator should know. Nil: nothing is logged.
 	Logger *slog.Logger
 
-	// ServerID becomes the top byte of session ids, 1 to 255, or 254 with TTLNodes (myid). Default 1.
+	// ServerID becomes the top byte of session ids, 1 to 255, or 254 with TTLNodes (myid). Default 1. Among several it says
+	// which of the Members this server is.
 	ServerID int
+
+	// Members are the servers of the ensemble, this one among them (server.N): the same on every server. Empty: this server
+	// stands alone. With one member the server alone is the ensemble (standaloneEnabled=false).
+	Members []Member
+	// Quorum says how a server among several keeps up with the others; without Members nothing in it counts.
+	Quorum Quorum
 
 	TickTime          time.Duration // unit of session deadlines, whole milliseconds (tickTime); default 3s
 	MinSessionTimeout time.Duration // shortest session timeout granted; default 2 ticks
@@ -45,13 +52,40 @@ type Options struct {
 	OldTTLNodes bool
 	// EnforceQuota makes hard limits refuse writes (enforceQuota).
 	EnforceQuota bool
-	// ReconfigEnabled decides how a reconfig request is refused: there is nothing to reconfigure in a single server
+	// ReconfigEnabled decides how a reconfig request is refused: Members cannot be changed while servers run
 	// (reconfigEnabled).
 	ReconfigEnabled bool
 	// FourLetterWords are the words answered besides srvr; "*" is all (4lw.commands.whitelist).
 	FourLetterWords []string
-	// ReadOnlyMode adds isro to the words (readonlymode.enabled); a single server is never read-only.
+	// ReadOnlyMode adds isro to the words (readonlymode.enabled); a server without a quorum serves nobody.
 	ReadOnlyMode bool
+}
+
+// A Member is one server of an ensemble, as all of them know it.
+type Member struct {
+	// ID is the member's number, its ServerID, 1 to 255.
+	ID int
+	// Host is the name or the address at which the other servers reach it; of its own the server listens on that address.
+	Host string
+	// QuorumPort is where the leader is reached, ElectionPort where votes go; both 1 to 65535 and not the same.
+	QuorumPort, ElectionPort int
+	// Observer says that the member follows without a vote.
+	Observer bool
+	// ClientAddr is where clients reach the member, for those who ask for the configuration; empty when nobody is told. The
+	// server itself listens for clients on Addr.
+	ClientAddr string
+}
+
+// Quorum says how a server that is one of several keeps up with the others.
+type Quorum struct {
+	InitLimit       int           // ticks a learner may take to reach its leader and get its state (initLimit); default 10
+	SyncLimit       int           // ticks a learner may be out of touch with its leader (syncLimit); default 5
+	ListenOnAllIPs  bool          // listen for servers on every interface (quorumListenOnAllIPs)
+	CommitLogCount  int           // transactions kept in memory to bring learners up to date (commitLogCount); default 500
+	ConnectTimeout  time.Duration // until dialing another server is given up (cnxTimeout); default 5s
+	MinNotification time.Duration // first wait before a vote is sent again (fastleader.minNotificationInterval); default 200ms
+	MaxNotification time.Duration // longest such wait (fastleader.maxNotificationInterval); default 1m
+	ConfigVersion   int64         // of Members, told to the other servers (the end of the dynamic configuration file's name)
 }
 
 // Limits bounds what clients may ask of a server. For every count, 0 is the default and a negative number no bound.

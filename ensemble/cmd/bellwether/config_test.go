@@ -27,6 +27,7 @@ func TestConfigCheck(t *testing.T) {
 		{"ignored", []string{"-Djute.maxbuffer=4194304", "testdata/check/ignored.cfg", "-Dzookeeper.enforceQuota=yes"},
 			"-Xmx2g -Dzookeeper.tickTime=1 -Dzookeeper.snapCount=3", exitOK},
 		{"refused", []string{"testdata/check/refused.cfg"}, "", exitInvalid},
+		{"several", []string{"testdata/check/several.cfg"}, "", exitOK},
 		{"refused-json", []string{"-o", "json", "testdata/check/refused.cfg"}, "", exitInvalid},
 	}
 	for _, c := range cases {

@@ -15,7 +15,17 @@
 // set the same thing the file wins, except for the few names Apache reads without "zookeeper." in front (jute.maxbuffer,
 // readonlymode.enabled, znode.container.*). The log is text, on standard error, one line for each event a person would act on.
 //
-// This version serves alone: a zoo.cfg with several server lines is refused.
+// A zoo.cfg with several server lines makes the server one of an ensemble. It then needs initLimit, syncLimit and, in dataDir, the
+// file myid with its number:
+//
+//	initLimit=10
+//	syncLimit=5
+//	server.1=one.example:2888:3888
+//	server.2=two.example:2888:3888
+//	server.3=three.example:2888:3888
+//	server.4=four.example:2888:3888:observer
+//
+// The lines may stand in a file of their own, named by dynamicConfigFile, which is read at the start and never written.
 //
 // # What becomes of a key
 //
@@ -23,8 +33,8 @@
 //
 // lists each key with its effect without starting anything, -a the keys that are not set, too. A key is honoured; or idle, since
 // it concerns servers that are several; or not supported, and then named in one warning when the server starts; or refused,
-// since ignoring it would be unsafe: TLS on any port, SASL between servers or demanded of clients. All that
-// is wrong is reported at once. Three decisions are worth knowing:
+// since ignoring it would be unsafe: TLS on any port, SASL between servers or demanded of clients, and among several servers groups,
+// weights, local sessions and several addresses for one server. All that is wrong is reported at once. Three decisions are worth knowing:
 //
 //   - forceSync=no is not supported: an acknowledged write is on disk, always.
 //   - A number that Java would silently replace by its default (snapCount=1OO) keeps the server from starting.

@@ -12,7 +12,7 @@ import (
 // serverOptions says to the ensemble package what a zoo.cfg says. Where zoo.cfg writes 0 or -1 for "none", Options has a
 // negative number, since its 0 is the default.
 func serverOptions(c *zoocfg.Config, log *slog.Logger) *ensemble.Options {
-	return &ensemble.Options{
+	o := &ensemble.Options{
 		Dir: c.DataDir, LogDir: c.DataLogDir, NoAutocreate: !c.DataDirAutocreate, NoInit: !c.DatabaseAutocreate,
 		Addr: c.ClientAddr, Logger: log,
 		TickTime: c.TickTime, MinSessionTimeout: or(c.MinSessionTimeout, time.Millisecond), MaxSessionTimeout: c.MaxSessionTimeout,
@@ -27,6 +27,27 @@ func serverOptions(c *zoocfg.Config, log *slog.Logger) *ensemble.Options {
 		},
 		TTLNodes: c.ExtendedTypes, OldTTLNodes: c.Emulate353TTL, EnforceQuota: c.EnforceQuota, ReconfigEnabled: c.ReconfigEnabled,
 		FourLetterWords: c.FourLetterWords, ReadOnlyMode: c.ReadOnlyMode,
+	}
+	if c.Membership.Distributed() {
+		memberOptions(&c.Membership, o)
+	}
+	return o
+}
+
+// memberOptions adds what only a server among several is told. One that stands alone has no number: myid means nothing to it.
+func memberOptions(m *zoocfg.Membership, o *ensemble.Options) {
+	o.ServerID = int(m.ID)
+	for _, member := range m.Members {
+		at := member.Addresses[0]
+		o.Members = append(o.Members, ensemble.Member{
+			ID: int(member.ID), Host: at.Host, QuorumPort: at.QuorumPort, ElectionPort: at.ElectionPort,
+			Observer: member.Observer, ClientAddr: member.ClientAddr,
+		})
+	}
+	o.Quorum = ensemble.Quorum{
+		InitLimit: m.InitLimit, SyncLimit: m.SyncLimit, ListenOnAllIPs: m.ListenOnAllIPs, CommitLogCount: m.CommitLogCount,
+		ConnectTimeout: m.ConnectTimeout, MinNotification: m.MinNotification, MaxNotification: m.MaxNotification,
+		ConfigVersion: m.Version,
 	}
 }
 

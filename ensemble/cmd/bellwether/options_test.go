@@ -1,7 +1,10 @@
 package main
 
 import (
+	"io/fs"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,14 +31,19 @@ var honouredValues = map[string]string{
 	"skipACL":                                "yes", "enableEagerACLCheck": "true", "DigestAuthenticationProvider.superDigest": "super:x",
 	"DigestAuthenticationProvider.enabled": "false", "DigestAuthenticationProvider.digestAlg": "MD5",
 	"enforce.auth.enabled": "true", "enforce.auth.schemes": "ip",
+	"server.N": "h:5:6", "dynamicConfigFile": "/dyn.1f\ninitLimit=1\nsyncLimit=1", "initLimit": "7", "syncLimit": "7", "quorumListenOnAllIPs": "true", "commitLogCount": "7",
+	"cnxTimeout": "7", "fastleader.minNotificationInterval": "7", "fastleader.maxNotificationInterval": "7000",
 }
 
+// three makes a server one of several.
+const three = "initLimit=10\nsyncLimit=5\nserver.1=h:1:2\nserver.2=h:3:4:observer;2181\nserver.3=g:1:2\n"
+
 // settledByParsing are honoured keys that zoocfg obeys by itself.
-var settledByParsing = map[string]bool{"server.N": true, "standaloneEnabled": true, "dynamicConfigFile": true}
+var settledByParsing = map[string]bool{"standaloneEnabled": true, "electionAlg": true, "peerType": true}
 
 // TestEveryHonouredKeyReachesTheServer changes one key at a time and looks whether the server would be told.
 func TestEveryHonouredKeyReachesTheServer(t *testing.T) {
-	plain := optionsFor(t, "")
+	plain, several := optionsFor(t, ""), optionsFor(t, three)
 	for _, k := range zoocfg.Keys() {
 		if k.Effect != zoocfg.Honoured || settledByParsing[k.Name] {
 			continue
@@ -43,19 +51,53 @@ func TestEveryHonouredKeyReachesTheServer(t *testing.T) {
 		value, ok := honouredValues[k.Name]
 		require.True(t, ok, "%s is said to be honoured: give it a value here", k.Name)
 		text := k.Name + "=" + value + "\n"
-		switch k.Name { // two keys that mean something only together
+		want := plain
+		switch k.Name { // some mean something only together, or among several
 		case "enforce.auth.enabled":
 			text += "enforce.auth.schemes=ip\n"
 		case "enforce.auth.schemes":
 			text += "enforce.auth.enabled=true\n"
+		case "server.N":
+			want, text = several, three+"server.5=h:5:6\n"
+		case "initLimit", "syncLimit", "quorumListenOnAllIPs", "commitLogCount", "cnxTimeout",
+			"fastleader.minNotificationInterval", "fastleader.maxNotificationInterval":
+			want, text = several, three+text
 		}
-		require.NotEqual(t, plain, optionsFor(t, text), k.Name)
+		require.NotEqual(t, want, optionsFor(t, text), k.Name)
 	}
+}
+
+func TestMembersReachTheServer(t *testing.T) {
+	o := optionsFor(t, three)
+	require.Equal(t, 2, o.ServerID)
+	require.Equal(t, []ensemble.Member{
+		{ID: 1, Host: "h", QuorumPort: 1, ElectionPort: 2},
+		{ID: 2, Host: "h", QuorumPort: 3, ElectionPort: 4, Observer: true, ClientAddr: "0.0.0.0:2181"},
+		{ID: 3, Host: "g", QuorumPort: 1, ElectionPort: 2},
+	}, o.Members)
+	require.Equal(t, ensemble.Quorum{
+		InitLimit: 10, SyncLimit: 5, CommitLogCount: 500, ConnectTimeout: 5 * time.Second,
+		MinNotification: 200 * time.Millisecond, MaxNotification: time.Minute,
+	}, o.Quorum)
+	require.Equal(t, int64(0x1f), optionsFor(t, "dynamicConfigFile=/dyn.1f\ninitLimit=1\nsyncLimit=1").Quorum.ConfigVersion)
+
+	alone := optionsFor(t, "server.2=h:1:2")
+	require.Empty(t, alone.Members)
+	require.Zero(t, alone.ServerID)
+	require.Zero(t, alone.Quorum)
 }
 
 func optionsFor(t *testing.T, text string) *ensemble.Options {
 	t.Helper()
-	cfg, err := zoocfg.Parse(zoocfg.Input{Name: "zoo.cfg", Text: []byte("dataDir=/d\nclientPort=2181\n" + text)})
+	cfg, err := zoocfg.Parse(zoocfg.Input{Name: "zoo.cfg", Text: []byte("dataDir=/d\nclientPort=2181\n" + text), ReadFile: func(name string) ([]byte, error) {
+		switch filepath.Base(name) {
+		case "myid":
+			return []byte("2\n"), nil
+		case "dyn.1f":
+			return []byte("server.2=h:1:2\nserver.4=h:3:4\n"), nil
+		}
+		return nil, fs.ErrNotExist
+	}})
 	require.NoError(t, err, text)
 	return serverOptions(cfg, nil)
 }

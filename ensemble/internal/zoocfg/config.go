@@ -32,9 +32,9 @@ type Config struct {
 
 	// FourLetterWords are the commands an operator may send, "*" for all; srvr is always among those allowed.
 	FourLetterWords []string
-	// ReadOnlyMode makes isro an allowed four-letter word; serving while out of the ensemble belongs to several servers.
+	// ReadOnlyMode makes isro an allowed four-letter word; a server without a quorum serves nobody.
 	ReadOnlyMode bool
-	// ReconfigEnabled decides which refusal a reconfig request gets from a single server.
+	// ReconfigEnabled decides which refusal a reconfig request gets.
 	ReconfigEnabled bool
 	// EnforceQuota makes hard limits refuse writes.
 	EnforceQuota bool
@@ -132,14 +132,22 @@ type Membership struct {
 	HasID bool
 	// Members are sorted by ID. Empty or one: a single server, unless Standalone is false.
 	Members    []Member
-	Groups     map[int64]int64 // server to group; nil without group lines
+	Groups     map[int64]int64 // server to group; nil without group lines, as with several servers always
 	Weights    map[int64]int64 // server to weight; a server not in it weighs 1
 	Standalone bool
 	Observer   bool  // peerType
 	Version    int64 // of the dynamic configuration, from its file's name; 0 without
-	// InitLimit, SyncLimit and ConnectLimit are in ticks.
-	InitLimit, SyncLimit, ConnectLimit int
-	// MultiAddress allows several addresses in one server line.
+	// InitLimit and SyncLimit are in ticks, at least 1 when there are several servers.
+	InitLimit, SyncLimit int
+	// ListenOnAllIPs opens the election and the quorum port on all interfaces instead of the own line's address.
+	ListenOnAllIPs bool
+	// CommitLogCount transactions are kept in memory to bring learners up to date.
+	CommitLogCount int
+	// ConnectTimeout bounds the dialing of another server.
+	ConnectTimeout time.Duration
+	// MinNotification and MaxNotification are the shortest and the longest time between resent votes; min <= max.
+	MinNotification, MaxNotification time.Duration
+	// MultiAddress was asked for, which several servers refuse.
 	MultiAddress bool
 
 	dynamicFile string

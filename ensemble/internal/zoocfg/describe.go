@@ -12,8 +12,9 @@ type Setting struct {
 	// Note says in one clause why, or what the value means.
 	Note string
 
-	key  *Key
-	rank int // of several settings of one key the highest counts, of equal ones the last
+	key       *Key
+	malformed bool // its value could not be read
+	rank      int  // of several settings of one key the highest counts, of equal ones the last
 }
 
 // Shown is the value with secrets masked.
@@ -27,6 +28,9 @@ func (s *Setting) Shown() string {
 func (s *Setting) overriddenBy(by *Setting) {
 	s.Effect, s.Note = Overridden, "set again in "+by.Origin
 }
+
+// idle says that a setting concerns servers that are several, on one that is not.
+func (s *Setting) idle() { s.Effect, s.Note = Idle, several }
 
 // Ignored returns the settings the server does not act on, for the one warning that names them: not supported,
 // unknown, or set again elsewhere.
@@ -62,6 +66,9 @@ func (c *Config) Describe(all bool) []Setting {
 			continue
 		}
 		s := Setting{Name: k.Name, Value: k.Default, Origin: "default", Effect: k.Effect, Note: k.Note, key: k}
+		if k.quorum && !c.Membership.Distributed() {
+			s.idle()
+		}
 		list = append(list, s)
 	}
 	return list

@@ -19,6 +19,7 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(seed), "-Dzookeeper.snapCount=1 -Djute.maxbuffer=#10 -Xmx1g", []byte("server.1=h:1:2;2181"))
 	}
+	f.Add([]byte(minimal+"initLimit=1\nsyncLimit=1\nserver.2=h:1:2:observer\nserver.3=h:1:2\nserver.4=h:1:2"), "", []byte("3"))
 	f.Fuzz(func(t *testing.T, text []byte, flags string, dynamic []byte) {
 		props, _ := JVMFlags(flags)
 		cfg, err := Parse(Input{Name: "zoo.cfg", Text: text, Properties: props,
@@ -34,8 +35,10 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		} else if cfg.DataDir == "" || cfg.ClientAddr == "" || cfg.TickTime <= 0 ||
-			cfg.MinSessionTimeout > cfg.MaxSessionTimeout || cfg.Storage.PurgeRetain < minRetained || cfg.Membership.Distributed() {
+			cfg.MinSessionTimeout > cfg.MaxSessionTimeout || cfg.Storage.PurgeRetain < minRetained {
 			t.Fatalf("accepted %+v", cfg)
+		} else if m := &cfg.Membership; m.Distributed() && (!runnable(m) || m.Groups != nil || m.Weights != nil) {
+			t.Fatalf("accepted %+v", m)
 		}
 		for _, s := range cfg.Describe(true) {
 			if s.Effect.String() == "" || s.Origin == "" {
@@ -43,6 +46,18 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// runnable reports whether a server among several would know who it is, where everybody is, and how long to wait.
+func runnable(m *Membership) bool {
+	own := false
+	for _, member := range m.Members {
+		if len(member.Addresses) != 1 || member.ID < 1 || member.ID > maxServerID {
+			return false
+		}
+		own = own || m.HasID && m.ID == member.ID
+	}
+	return own && m.InitLimit > 0 && m.SyncLimit > 0 && m.MinNotification <= m.MaxNotification
 }
 
 // FuzzEntries checks that writing entries out, escaped, and reading them again changes nothing.

@@ -20,7 +20,8 @@ type Effect byte
 const (
 	// Honoured: the server behaves as the value says.
 	Honoured Effect = iota
-	// Idle: the key concerns a server that is one of several; on a single one it changes nothing, in Apache and here.
+	// Idle: the key concerns a server that is one of several; on a single one it changes nothing, in Apache and here. No
+	// row of the table has this effect: settings have it, when the configuration is a single server's.
 	Idle
 	// Ignored: this server has nothing to obey with, and not obeying is safe.
 	Ignored
@@ -47,7 +48,8 @@ type Key struct {
 	// Note tells in one clause what there is to know about the effect.
 	Note string
 
-	parse parser
+	parse  parser
+	quorum bool // concerns servers that are several
 	// same are the values of an ignored or refused key that ask for what this server does anyway.
 	same   []string
 	secret bool

@@ -10,6 +10,13 @@ const (
 // The notes that many rows share.
 const (
 	several    = "concerns servers that are several"
+	oneAddress = "every server is reached at one address"
+	noLocal    = "there are no local sessions; all sessions are global"
+	noWeights  = "every voter counts alike"
+	noObserver = "observers are fed by the leader alone"
+	noTracker  = "packets between servers are not remembered"
+	noSyncCap  = "a leader brings up to date every learner that comes, each at its own pace"
+	noPeerSASL = "there is no SASL between servers"
 	noAdmin    = "there is no HTTP admin server"
 	noTLS      = "there is no TLS; nothing would use it"
 	noSASL     = "there is no SASL; identities of that scheme are never granted"
@@ -26,8 +33,10 @@ func honoured(name string, kind Kind, def, note string, p parser) Key {
 	return Key{Name: name, Kind: kind, Default: def, Effect: Honoured, Note: note, parse: p}
 }
 
-func idle(name string, kind Kind, def string, p parser) Key {
-	return Key{Name: name, Kind: kind, Default: def, Effect: Idle, Note: several, parse: p}
+// quorum marks a row that concerns servers that are several: on a single one it is Idle.
+func quorum(k Key) Key {
+	k.quorum = true
+	return k
 }
 
 func ignored(name string, kind Kind, def, note string, p parser, same ...string) Key {
@@ -84,7 +93,7 @@ var table = []Key{
 	honoured("connection_throttle_decrease_ratio", Property, "0", "", fraction(func(c *Config) *float64 { return &c.Connects.DecreaseRatio })),
 	honoured("connection_throttle_weight_enabled", Property, "false", "", boolean(func(c *Config) *bool { return &c.Connects.Weighted })),
 	honoured("connection_throttle_global_session_weight", Property, "3", "", number(1, func(c *Config) *int { return &c.Connects.GlobalWeight })),
-	idle("connection_throttle_local_session_weight", Property, "1", anyNumber),
+	quorum(ignored("connection_throttle_local_session_weight", Property, "1", noLocal, anyNumber)),
 	honoured("connection_throttle_renew_session_weight", Property, "2", "", number(1, func(c *Config) *int { return &c.Connects.RenewWeight })),
 	ignored("maxResponseCacheSize", Property, "400", noCache, anyNumber, "0"),
 	ignored("maxGetChildrenResponseCacheSize", Property, "400", noCache, anyNumber, "0"),
@@ -109,8 +118,8 @@ var table = []Key{
 
 	// behaviour
 	honoured("4lw.commands.whitelist", Property, "srvr", "", fourLetterWords),
-	honoured("readonlymode.enabled", Direct, "false", "a single server allows the command isro, no more", boolean(func(c *Config) *bool { return &c.ReadOnlyMode })),
-	honoured("reconfigEnabled", File, "false", "a single server refuses reconfig either way", boolean(func(c *Config) *bool { return &c.ReconfigEnabled })),
+	honoured("readonlymode.enabled", Direct, "false", "allows the command isro, no more", boolean(func(c *Config) *bool { return &c.ReadOnlyMode })),
+	honoured("reconfigEnabled", File, "false", "a reconfig is refused either way", boolean(func(c *Config) *bool { return &c.ReconfigEnabled })),
 	honoured("enforceQuota", Property, "false", "", boolean(func(c *Config) *bool { return &c.EnforceQuota })),
 	honoured("extendedTypesEnabled", Property, "false", "TTL nodes", boolean(func(c *Config) *bool { return &c.ExtendedTypes })),
 	honoured("emulate353TTLNodes", Property, "false", "TTL nodes are written in today's encoding; data with the old one is refused at the start", boolean(func(c *Config) *bool { return &c.Emulate353TTL })),
@@ -205,62 +214,62 @@ var table = []Key{
 	ignored("pathStats.*", Property, "", "paths are not counted", anyText),
 
 	// servers that are several
-	honoured("server.N", File, "", "one server line at most; its client address counts when myid is N", anyText),
-	idle("group.N", File, "", anyText),
-	idle("weight.N", File, "", anyText),
-	honoured("standaloneEnabled", File, "true", "false with a server line is refused", boolean(func(c *Config) *bool { return &c.Membership.Standalone })),
-	honoured("dynamicConfigFile", File, "", "one server line at most", text(func(c *Config) *string { return &c.Membership.dynamicFile })),
-	idle("initLimit", File, "", number(-1, func(c *Config) *int { return &c.Membership.InitLimit })),
-	idle("syncLimit", File, "", number(-1, func(c *Config) *int { return &c.Membership.SyncLimit })),
-	idle("connectToLearnerMasterLimit", File, "0", number(-1, func(c *Config) *int { return &c.Membership.ConnectLimit })),
-	idle("peerType", File, "participant", peerType),
-	idle("observerMasterPort", File, "0", port),
-	idle("electionAlg", File, "3", electionAlgorithm),
-	idle("quorumListenOnAllIPs", File, "false", anyBoolean),
-	idle("syncEnabled", File, "true", anyBoolean),
-	idle("localSessionsEnabled", File, "false", anyBoolean),
-	idle("localSessionsUpgradingEnabled", File, "false", anyBoolean),
+	honoured("server.N", File, "", "its client address counts when myid is N", anyText),
+	quorum(refused("group.N", File, "", noWeights, anyText)),
+	quorum(refused("weight.N", File, "", noWeights, anyText)),
+	honoured("standaloneEnabled", File, "true", "false: one server alone runs as an ensemble of one", boolean(func(c *Config) *bool { return &c.Membership.Standalone })),
+	honoured("dynamicConfigFile", File, "", "read at the start, never written", text(func(c *Config) *string { return &c.Membership.dynamicFile })),
+	quorum(honoured("initLimit", File, "", "ticks", number(-1, func(c *Config) *int { return &c.Membership.InitLimit }))),
+	quorum(honoured("syncLimit", File, "", "ticks", number(-1, func(c *Config) *int { return &c.Membership.SyncLimit }))),
+	quorum(ignored("connectToLearnerMasterLimit", File, "0", "initLimit bounds how long a learner tries to reach its leader", anyNumber, "0")),
+	quorum(honoured("peerType", File, "participant", "the server line decides", peerType)),
+	quorum(ignored("observerMasterPort", File, "0", noObserver, port, "0")),
+	quorum(honoured("electionAlg", File, "3", "there is no other", electionAlgorithm)),
+	quorum(honoured("quorumListenOnAllIPs", File, "false", "", boolean(func(c *Config) *bool { return &c.Membership.ListenOnAllIPs }))),
+	quorum(ignored("syncEnabled", File, "true", "an observer always keeps its data on disk", anyBoolean, "true")),
+	quorum(refused("localSessionsEnabled", File, "false", "every session would be a write of the whole ensemble", anyBoolean, "false")),
+	quorum(ignored("localSessionsUpgradingEnabled", File, "false", noLocal, anyBoolean, "false")),
 	refused("quorum.auth.enableSasl", File, "false", noPeerAuth, anyBoolean, "false"),
 	refused("quorum.auth.learnerRequireSasl", File, "false", noPeerAuth, anyBoolean, "false"),
 	refused("quorum.auth.serverRequireSasl", File, "false", noPeerAuth, anyBoolean, "false"),
-	idle("quorum.auth.learner.saslLoginContext", File, "QuorumLearner", anyText),
-	idle("quorum.auth.server.saslLoginContext", File, "QuorumServer", anyText),
-	idle("quorum.auth.kerberos.servicePrincipal", File, "zkquorum/localhost", anyText),
-	idle("quorum.cnxn.threads.size", File, "20", anyNumber),
-	idle("multiAddress.enabled", File, "false", boolean(func(c *Config) *bool { return &c.Membership.MultiAddress })),
-	idle("multiAddress.reachabilityCheckTimeoutMs", File, "1000", anyNumber),
-	idle("multiAddress.reachabilityCheckEnabled", File, "true", anyBoolean),
-	idle("oraclePath", File, "", anyText),
-	idle("commitLogCount", Property, "500", anyNumber),
-	idle("snapshotSizeFactor", Property, "0.33", anyText),
-	idle("leaderServes", Property, "yes", anyText),
-	idle("commitProcessor.numWorkerThreads", Property, "", anyNumber),
-	idle("commitProcessor.maxReadBatchSize", Property, "-1", anyNumber),
-	idle("commitProcessor.maxCommitBatchSize", Property, "1", anyNumber),
-	idle("commitProcessor.shutdownTimeout", Property, "5000", anyNumber),
-	idle("tcpKeepAlive", Property, "false", anyBoolean),
-	idle("cnxTimeout", Property, "5000", anyNumber),
-	idle("quorumCnxnTimeoutMs", Property, "-1", anyNumber),
-	idle("electionPortBindRetry", Property, "3", anyNumber),
-	idle("fastleader.minNotificationInterval", Property, "200", anyNumber),
-	idle("fastleader.maxNotificationInterval", Property, "60000", anyNumber),
-	idle("leader.maxTimeToWaitForEpoch", Property, "-1", anyNumber),
-	idle("leader.maxConcurrentSnapSyncs", Property, "10", anyNumber),
-	idle("leader.maxConcurrentDiffSyncs", Property, "100", anyNumber),
-	idle("leader.closeSocketAsync", Property, "false", anyBoolean),
-	idle("leader.ackLoggingFrequency", Property, "1000", anyNumber),
-	idle("leaderConnectDelayDuringRetryMs", Property, "100", anyNumber),
-	idle("follower.skipLearnerRequestToNextProcessor", Property, "false", anyBoolean),
-	idle("forward_learner_requests_to_commit_processor_disabled", Property, "false", anyBoolean),
-	idle("forceSnapshotSync", Property, "false", anyBoolean),
-	idle("leader.nodelay", Direct, "true", anyBoolean),
-	idle("follower.nodelay", Direct, "true", anyBoolean),
-	idle("learner.asyncSending", Property, "false", anyBoolean),
-	idle("learner.closeSocketAsync", Property, "false", anyBoolean),
-	idle("observer.reconnectDelayMs", Property, "0", anyNumber),
-	idle("observer.election.DelayMs", Property, "200", anyNumber),
-	idle("observer.syncEnabled", Property, "true", anyBoolean),
-	idle("observerMaster.sizeLimit", Property, "33554432", anyNumber),
-	idle("messageTracker.Enabled", Property, "false", anyBoolean),
-	idle("messageTracker.BufferSize", Property, "10", anyNumber),
+	quorum(ignored("quorum.auth.learner.saslLoginContext", File, "QuorumLearner", noPeerSASL, anyText)),
+	quorum(ignored("quorum.auth.server.saslLoginContext", File, "QuorumServer", noPeerSASL, anyText)),
+	quorum(ignored("quorum.auth.kerberos.servicePrincipal", File, "zkquorum/localhost", noPeerSASL, anyText)),
+	quorum(ignored("quorum.cnxn.threads.size", File, "20", noPools, anyNumber)),
+	quorum(refused("multiAddress.enabled", File, "false", oneAddress, boolean(func(c *Config) *bool { return &c.Membership.MultiAddress }), "false")),
+	quorum(ignored("multiAddress.reachabilityCheckTimeoutMs", File, "1000", oneAddress, anyNumber)),
+	quorum(ignored("multiAddress.reachabilityCheckEnabled", File, "true", oneAddress, anyBoolean)),
+	quorum(ignored("oraclePath", File, "", "quorums are majorities; no oracle is asked", anyText)),
+	quorum(honoured("commitLogCount", Property, "500", "transactions kept in memory to bring a learner up to date", number(1, func(c *Config) *int { return &c.Membership.CommitLogCount }))),
+	quorum(ignored("snapshotSizeFactor", Property, "0.33", "a learner that lacks more than is in memory gets a snapshot, never files of the log", anyText)),
+	quorum(ignored("leaderServes", Property, "yes", "a leader serves clients too", anyText, "yes")),
+	quorum(ignored("commitProcessor.numWorkerThreads", Property, "", noPools, anyNumber)),
+	quorum(ignored("commitProcessor.maxReadBatchSize", Property, "-1", noPools, anyNumber)),
+	quorum(ignored("commitProcessor.maxCommitBatchSize", Property, "1", noPools, anyNumber)),
+	quorum(ignored("commitProcessor.shutdownTimeout", Property, "5000", noPools, anyNumber)),
+	quorum(ignored("tcpKeepAlive", Property, "false", "connections between servers always have it", anyBoolean, "true")),
+	quorum(honoured("cnxTimeout", Property, "5000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Membership.ConnectTimeout }))),
+	quorum(ignored("quorumCnxnTimeoutMs", Property, "-1", "syncLimit bounds how long a peer may take to say who it is", anyNumber, "-1")),
+	quorum(ignored("electionPortBindRetry", Property, "3", "a port that cannot be listened on ends the start at once", anyNumber)),
+	quorum(honoured("fastleader.minNotificationInterval", Property, "200", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Membership.MinNotification }))),
+	quorum(honoured("fastleader.maxNotificationInterval", Property, "60000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Membership.MaxNotification }))),
+	quorum(ignored("leader.maxTimeToWaitForEpoch", Property, "-1", "initLimit bounds it", anyNumber, "-1")),
+	quorum(ignored("leader.maxConcurrentSnapSyncs", Property, "10", noSyncCap, anyNumber)),
+	quorum(ignored("leader.maxConcurrentDiffSyncs", Property, "100", noSyncCap, anyNumber)),
+	quorum(ignored("leader.closeSocketAsync", Property, "false", "closing a connection never holds up a server", anyBoolean, "true")),
+	quorum(ignored("leader.ackLoggingFrequency", Property, "1000", "acknowledgements are not logged", anyNumber)),
+	quorum(ignored("leaderConnectDelayDuringRetryMs", Property, "100", "retries follow a schedule of their own", anyNumber)),
+	quorum(ignored("follower.skipLearnerRequestToNextProcessor", Property, "false", "there is no chain of processors", anyBoolean)),
+	quorum(ignored("forward_learner_requests_to_commit_processor_disabled", Property, "false", "there is no chain of processors", anyBoolean)),
+	quorum(ignored("forceSnapshotSync", Property, "false", "a learner gets a snapshot only when it needs one", anyBoolean, "false")),
+	quorum(ignored("leader.nodelay", Direct, "true", "packets between servers are never delayed", anyBoolean, "true")),
+	quorum(ignored("follower.nodelay", Direct, "true", "packets between servers are never delayed", anyBoolean, "true")),
+	quorum(ignored("learner.asyncSending", Property, "false", "a server never waits for a slow peer", anyBoolean, "true")),
+	quorum(ignored("learner.closeSocketAsync", Property, "false", "closing a connection never holds up a server", anyBoolean, "true")),
+	quorum(ignored("observer.reconnectDelayMs", Property, "0", "retries follow a schedule of their own", anyNumber)),
+	quorum(ignored("observer.election.DelayMs", Property, "200", "retries follow a schedule of their own", anyNumber)),
+	quorum(ignored("observer.syncEnabled", Property, "true", "an observer always keeps its data on disk", anyBoolean, "true")),
+	quorum(ignored("observerMaster.sizeLimit", Property, "33554432", noObserver, anyNumber)),
+	quorum(ignored("messageTracker.Enabled", Property, "false", noTracker, anyBoolean, "false")),
+	quorum(ignored("messageTracker.BufferSize", Property, "10", noTracker, anyNumber)),
 }

@@ -138,27 +138,44 @@ func (r *reader) checkMembership() {
 	}
 }
 
-// checkDistributed reports what a server that is one of several lacks, and that it cannot run yet.
+// checkDistributed reports what a server that is one of several lacks, and what of its membership cannot be obeyed.
 func (r *reader) checkDistributed() {
 	m := &r.cfg.Membership
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{{"initLimit", m.InitLimit}, {"syncLimit", m.SyncLimit}} {
+		switch s := r.setting(limit.name); {
+		case s == nil:
+			r.problem(ErrInvalid, nil, "%s is not set", limit.name)
+		case limit.value < 1 && !s.malformed:
+			r.problem(ErrInvalid, s, "must be at least 1")
+		}
+	}
+	if m.MinNotification > m.MaxNotification {
+		r.problem(ErrInvalid, nil, "fastleader.minNotificationInterval (%d ms) is greater than fastleader.maxNotificationInterval (%d ms)",
+			m.MinNotification.Milliseconds(), m.MaxNotification.Milliseconds())
+	}
+	for i := range m.Members {
+		if id := m.Members[i].ID; id < 1 || id > maxServerID {
+			r.problem(ErrRefused, nil, "server.%d: the number is not between 1 and %d, the top byte of session ids", id, maxServerID)
+		}
+	}
+	own := r.ownMember()
 	switch {
-	case len(m.Members) > 1:
-		r.problem(ErrRefused, nil, "there are %d server lines: this version serves a single server", len(m.Members))
-	default:
-		r.problem(ErrRefused, nil, "standaloneEnabled is false: this version serves a single server")
-	}
-	if m.InitLimit == 0 {
-		r.problem(ErrInvalid, nil, "initLimit is not set")
-	}
-	if m.SyncLimit == 0 {
-		r.problem(ErrInvalid, nil, "syncLimit is not set")
-	}
-	if !m.HasID {
+	case !m.HasID:
 		r.problem(ErrInvalid, nil, "there is no myid file in dataDir")
-	} else if r.ownMember() == nil {
+	case own == nil:
 		r.problem(ErrInvalid, nil, "myid says %d and there is no server.%d", m.ID, m.ID)
+	case own.SecureClientAddr != "":
+		r.problem(ErrRefused, nil, "server.%d has a secure client address: not supported, and ignoring it would be unsafe: %s", own.ID, tlsRefused)
+	case own.Observer != m.Observer && r.setting("peerType") != nil:
+		r.cfg.notes = append(r.cfg.notes, fmt.Sprintf("peerType says otherwise than server.%d, which counts", own.ID))
 	}
 }
+
+// maxServerID is the largest number a byte holds.
+const maxServerID = 255
 
 var errServerLine = errors.New("must have the form host:port:port[:role][;[clientHost:]clientPort[;[secureHost:]securePort]]," +
 	" several addresses joined by |")

@@ -2,6 +2,7 @@ package zoocfg
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -33,21 +34,75 @@ func TestDynamicFile(t *testing.T) {
 	require.Equal(t, "set again in /c/zoo.cfg.dynamic.1f:2", shown[2].Note)
 }
 
-func TestSeveralServersAreReadAndRefused(t *testing.T) {
-	cfg, err := parseFiles(minimal+"initLimit=10\nsyncLimit=5\nmultiAddress.enabled=true\n"+
-		"server.3=h3:2888:3888:observer\nserver.1=h1:2888:3888|[2001:db8::1]:2889:3889;10.0.0.1:2181;2281\nserver.2=h2:2888:3888:PARTICIPANT;;2281\n"+
-		"group.1=1:2\nweight.2=0\n", files{"/d/myid": []byte("2")})
-	require.EqualError(t, err, "there are 3 server lines: this version serves a single server")
-	require.ErrorIs(t, err, ErrRefused)
+// three is what a server among three says, beside its own part.
+const three = minimal + "initLimit=10\nsyncLimit=5\nserver.1=h1:2888:3888\nserver.2=h2:2888:3888;10.0.0.2:2181\nserver.3=h3:2888:3888\n"
+
+func TestSeveralServers(t *testing.T) {
+	cfg, err := parseFiles(minimal+"initLimit=10\nsyncLimit=5\nquorumListenOnAllIPs=true\ncommitLogCount=7\ncnxTimeout=8\n"+
+		"server.3=h3:2888:3888:observer\nserver.1=[2001:db8::1]:2889:3889;10.0.0.1:2181;2281\nserver.2=h2:2888:3888:PARTICIPANT;2181\n"+
+		"server.4=h4:1:2\n", files{"/d/myid": []byte("2")})
+	require.NoError(t, err)
 	m := cfg.Membership
 	require.True(t, m.Distributed())
 	require.Equal(t, []Member{
-		{ID: 1, Addresses: []PeerAddress{{"h1", 2888, 3888}, {"2001:db8::1", 2889, 3889}}, ClientAddr: "10.0.0.1:2181", SecureClientAddr: "0.0.0.0:2281"},
-		{ID: 2, Addresses: []PeerAddress{{"h2", 2888, 3888}}, SecureClientAddr: "0.0.0.0:2281"},
+		{ID: 1, Addresses: []PeerAddress{{"2001:db8::1", 2889, 3889}}, ClientAddr: "10.0.0.1:2181", SecureClientAddr: "0.0.0.0:2281"},
+		{ID: 2, Addresses: []PeerAddress{{"h2", 2888, 3888}}, ClientAddr: "0.0.0.0:2181"},
 		{ID: 3, Addresses: []PeerAddress{{"h3", 2888, 3888}}, Observer: true},
+		{ID: 4, Addresses: []PeerAddress{{"h4", 1, 2}}},
 	}, m.Members)
-	require.Equal(t, map[int64]int64{1: 1, 2: 1}, m.Groups)
-	require.Equal(t, map[int64]int64{2: 0}, m.Weights)
+	require.Equal(t, []int{10, 5, 7}, []int{m.InitLimit, m.SyncLimit, m.CommitLogCount})
+	require.Equal(t, []time.Duration{8 * ms, 200 * ms, time.Minute}, []time.Duration{m.ConnectTimeout, m.MinNotification, m.MaxNotification})
+	require.True(t, m.ListenOnAllIPs)
+	require.Empty(t, cfg.Ignored())
+}
+
+// TestEffectsAmongSeveral checks that what is idle in a single server's configuration is not among several.
+func TestEffectsAmongSeveral(t *testing.T) {
+	cases := []struct {
+		line string
+		want Effect
+		note string
+	}{
+		{"initLimit=3", Honoured, "ticks"},
+		{"leaderServes=yes", Honoured, "it is so"},
+		{"leaderServes=no", Ignored, "a leader serves clients too"},
+		{"localSessionsEnabled=false", Honoured, "it is so"},
+		{"peerType=observer", Honoured, "the server line decides"},
+		{"oraclePath=/o", Ignored, "quorums are majorities; no oracle is asked"},
+	}
+	for _, c := range cases {
+		cfg, err := parseFiles(three+c.line, files{"/d/myid": []byte("2")})
+		require.NoError(t, err)
+		all := cfg.Describe(false)
+		got := all[len(all)-1]
+		require.Equal(t, c.want.String(), got.Effect.String(), c.line)
+		require.Equal(t, c.note, got.Note, c.line)
+
+		got = mustParse(t, minimal+c.line).Describe(false)[2]
+		require.Equal(t, Idle.String(), got.Effect.String(), c.line)
+		require.Equal(t, several, got.Note, c.line)
+	}
+	cfg, err := parseFiles(three+"peerType=observer", files{"/d/myid": []byte("2")})
+	require.NoError(t, err)
+	require.Equal(t, []string{"peerType says otherwise than server.2, which counts"}, cfg.Notes())
+	for _, s := range cfg.Describe(true) {
+		require.NotEqual(t, Idle.String(), s.Effect.String(), s.Name)
+	}
+}
+
+// TestRefusedAmongSeveral checks that what a single server has no use for keeps a server among several from starting.
+func TestRefusedAmongSeveral(t *testing.T) {
+	for line, note := range map[string]string{
+		"group.1=1:2:3":             noWeights,
+		"weight.1=2":                noWeights,
+		"localSessionsEnabled=true": "every session would be a write of the whole ensemble",
+		"multiAddress.enabled=true": oneAddress,
+	} {
+		_, err := parseFiles(three+line, files{"/d/myid": []byte("2")})
+		require.EqualError(t, err, "zoo.cfg:8: "+line+": not supported, and ignoring it would be unsafe: "+note)
+		require.ErrorIs(t, err, ErrRefused)
+	}
+	mustParse(t, minimal+"weight.1=2\nlocalSessionsEnabled=true\nmultiAddress.enabled=true")
 }
 
 func TestMembershipProblems(t *testing.T) {
@@ -73,12 +128,19 @@ func TestMembershipProblems(t *testing.T) {
 		{minimal + "server.1=h:1:2:observer", nil, "there are observers but no participant"},
 		{minimal + "server.1=h:1:2\nserver.2=h:1:2:observer", nil, "there are observers but one participant is no quorum"},
 		{minimal + "standaloneEnabled=false", nil, "standaloneEnabled is false and there is no participant"},
-		{minimal + "standaloneEnabled=false\nserver.1=h:1:2\ninitLimit=1\nsyncLimit=1", files{"/d/myid": []byte("1")},
-			"standaloneEnabled is false: this version serves a single server"},
-		{minimal + "server.1=h:1:2\nserver.2=h:1:2", nil, "there are 2 server lines: this version serves a single server\n" +
+		{minimal + "standaloneEnabled=false\nserver.1=h:1:2\ninitLimit=1\nsyncLimit=0", files{"/d/myid": []byte("1")},
+			"zoo.cfg:6: syncLimit=0: must be at least 1"},
+		{minimal + "server.1=h:1:2\nserver.2=h:1:2", nil,
 			"initLimit is not set\nsyncLimit is not set\nthere is no myid file in dataDir"},
-		{minimal + "server.1=h:1:2\nserver.2=h:1:2\ninitLimit=1\nsyncLimit=1", files{"/d/myid": []byte("3")},
-			"there are 2 server lines: this version serves a single server\nmyid says 3 and there is no server.3"},
+		{three, files{"/d/myid": []byte("4")}, "myid says 4 and there is no server.4"},
+		{three + "initLimit=x", files{"/d/myid": []byte("1")}, "zoo.cfg:8: initLimit=x: is not a whole number"},
+		{three + "server.256=h:1:2\nserver.0=h:1:3", files{"/d/myid": []byte("1")},
+			"server.0: the number is not between 1 and 255, the top byte of session ids\n" +
+				"server.256: the number is not between 1 and 255, the top byte of session ids"},
+		{three + "server.3=h:1:2;;2281", files{"/d/myid": []byte("3")},
+			"server.3 has a secure client address: not supported, and ignoring it would be unsafe: " + tlsRefused},
+		{three + "fastleader.maxNotificationInterval=100", files{"/d/myid": []byte("3")},
+			"fastleader.minNotificationInterval (200 ms) is greater than fastleader.maxNotificationInterval (100 ms)"},
 		{minimal + "server.1=h:1:2\ngroup.1=2", nil, "server.1 is in no group"},
 		{minimal + "server.1=h:1:2\ngroup.1=1\ngroup.2=1", nil, "zoo.cfg:5: group.2=1: server 1 is in group 1 already"},
 		{minimal + "group.1=a", nil, `zoo.cfg:3: group.1=a: "a" is not a server number`},

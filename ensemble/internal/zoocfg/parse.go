@@ -93,6 +93,7 @@ func Parse(in Input) (*Config, error) {
 	r.resolve()
 	r.apply()
 	r.membership()
+	r.refuse()
 	r.finish()
 	if len(r.problems) > 0 {
 		return r.cfg, &Error{Problems: r.problems}
@@ -222,18 +223,30 @@ func (r *reader) resolve() {
 	}
 }
 
-// apply stores the settings that count, and reports the ones refused or malformed.
+// apply stores the settings that count, and reports the malformed ones.
 func (r *reader) apply() {
 	for i := range r.cfg.settings {
 		s := &r.cfg.settings[i]
 		if s.key == nil || s.Effect == Overridden {
 			continue
 		}
-		err := s.key.parse(&value{text: s.Value, kind: s.key.Kind, cfg: r.cfg, key: s.Name})
-		switch {
-		case err != nil:
+		if err := s.key.parse(&value{text: s.Value, kind: s.key.Kind, cfg: r.cfg, key: s.Name}); err != nil {
 			r.problem(ErrInvalid, s, "%v", err)
-		case s.Effect == Refused:
+			s.malformed = true
+		}
+	}
+}
+
+// refuse reports what cannot be obeyed and must not be ignored, now that it is known whether the server is one of several.
+func (r *reader) refuse() {
+	alone := !r.cfg.Membership.Distributed()
+	for i := range r.cfg.settings {
+		s := &r.cfg.settings[i]
+		switch {
+		case s.key == nil || s.Effect == Overridden:
+		case s.key.quorum && alone:
+			s.idle()
+		case s.Effect == Refused && !s.malformed:
 			r.problem(ErrRefused, s, "not supported, and ignoring it would be unsafe: %s", s.key.Note)
 		}
 	}
@@ -265,14 +278,14 @@ func (r *reader) finish() {
 	r.enforcedSchemes()
 }
 
-// said reports whether a key was set.
-func (r *reader) said(name string) bool {
+// setting is the one of a key that counts, nil if it was not set.
+func (r *reader) setting(name string) *Setting {
 	for i := range r.cfg.settings {
-		if s := &r.cfg.settings[i]; s.key != nil && s.Name == name {
-			return true
+		if s := &r.cfg.settings[i]; s.key != nil && s.Name == name && s.Effect != Overridden {
+			return s
 		}
 	}
-	return false
+	return nil
 }
 
 // clientAddress joins clientPort, clientPortAddress and the client part of the own server line.
@@ -285,7 +298,7 @@ func (r *reader) clientAddress() {
 	case c.clientHost != "":
 		r.problem(ErrInvalid, nil, "clientPortAddress is set but clientPort is not")
 		return
-	case r.said("clientPort") || r.badMembers:
+	case r.setting("clientPort") != nil || r.badMembers:
 		return // the reason is reported already
 	case own == nil || own.ClientAddr == "":
 		hint := ""

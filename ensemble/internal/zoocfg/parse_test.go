@@ -60,9 +60,10 @@ func TestDefaults(t *testing.T) {
 		Auth:            Auth{DigestEnabled: true, DigestAlgorithm: "SHA1"},
 		Container:       Containers{CheckInterval: time.Minute, MaxPerMinute: 10000},
 		FourLetterWords: []string{"srvr"},
-		Membership:      Membership{Standalone: true},
-		clientPort:      2181,
-		settings:        got.settings,
+		Membership: Membership{Standalone: true, CommitLogCount: 500, ConnectTimeout: 5 * time.Second,
+			MinNotification: 200 * ms, MaxNotification: time.Minute},
+		clientPort: 2181,
+		settings:   got.settings,
 	}
 	require.Equal(t, want, got)
 	require.Empty(t, got.Ignored())
@@ -213,8 +214,8 @@ func TestAllProblemsAreReportedAtOnce(t *testing.T) {
 	require.ErrorIs(t, err, ErrInvalid)
 	require.ErrorIs(t, err, ErrRefused)
 	require.EqualError(t, err, "zoo.cfg:1: tickTime=x: is not a whole number\n"+
-		"zoo.cfg:2: sslQuorum=true: not supported, and ignoring it would be unsafe: "+tlsRefused+"\n"+
-		"command line: snapCount=y: is not a whole number\ndataDir is not set")
+		"command line: snapCount=y: is not a whole number\n"+
+		"zoo.cfg:2: sslQuorum=true: not supported, and ignoring it would be unsafe: "+tlsRefused+"\ndataDir is not set")
 }
 
 func TestEffects(t *testing.T) {
