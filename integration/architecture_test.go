@@ -36,7 +36,7 @@ func internal(names ...string) []string {
 }
 
 var (
-	words  = internal("jute", "znode", "wire", "txn")
+	words  = internal("jute", "znode", "wire", "txn", "packet")
 	organs = internal("request", "session", "auth", "propose", "tree", "watch")
 
 	otel = []string{"go.opentelemetry.io/otel"}
@@ -49,11 +49,14 @@ var house = []room{
 	{name: in + "znode", may: internal("jute"), pure: true, why: "the vocabulary needs only the encoding"},
 	{name: in + "wire", may: internal("jute", "znode"), pure: true, why: "words are data and encoding only"},
 	{name: in + "txn", may: internal("jute", "znode", "wire"), pure: true, why: "words are data and encoding only"},
+	{name: in + "packet", may: internal("jute", "znode", "wire"), pure: true, why: "words are data and encoding only"},
 
 	{name: in + "request", may: words, pure: true, why: "an organ speaks in words"},
 	{name: in + "session", may: words, pure: true, why: "an organ speaks in words"},
 	{name: in + "auth", may: words, pure: true, why: "an organ speaks in words"},
 	{name: in + "tree", may: words, pure: true, why: "an organ speaks in words"},
+	{name: in + "quorum", may: words, pure: true, why: "a membership is a value"},
+	{name: in + "election", may: append(internal("quorum"), words...), pure: true, why: "votes are words, and a quorum decides"},
 	{name: in + "watch", may: append(internal("request"), words...), pure: true, why: "watches belong to connections, which request names"},
 	{name: in + "propose", may: append(internal("request", "tree", "auth"), words...), pure: true, why: "a plan is made of a request, the tree and who asks"},
 	{name: in + "replica", may: append(organs, words...), pure: true, why: "a replica is the organs composed, and no I/O"},
