@@ -15,7 +15,6 @@ package image
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/snapshot"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
@@ -119,45 +118,5 @@ func (l *Loading) compare(zxid znode.Zxid, want uint64) {
 	l.settled = got == want
 	if got != want && l.diverged == nil {
 		l.diverged = fmt.Errorf("%w: zxid %v, digest %x, tree %x", ErrDiverged, zxid, want, got)
-	}
-}
-
-// build reads sessions, ACLs and nodes up to their end. Each part is also given to copied, if that is not nil.
-func build(r *snapshot.Reader, opts tree.Options, copied *snapshot.Writer) (*tree.Loader, error) {
-	load := tree.NewLoader(opts)
-	sessions, err := r.Sessions()
-	if err != nil {
-		return nil, err
-	}
-	for _, x := range sessions {
-		load.Session(x.ID, x.Timeout)
-	}
-	acls, err := r.ACLs()
-	if err != nil {
-		return nil, err
-	}
-	for _, x := range acls {
-		load.ACL(x.ID, x.List)
-	}
-	if copied != nil {
-		if err := errors.Join(copied.Sessions(sessions), copied.ACLs(acls)); err != nil {
-			return nil, err
-		}
-	}
-	for {
-		var n snapshot.Node
-		if err := r.Next(&n); err == io.EOF {
-			return load, nil
-		} else if err != nil {
-			return nil, err
-		}
-		if err := load.Node(tree.Image{Path: n.Path, Data: n.Data, ACL: n.ACL, Stat: n.Stat}); err != nil {
-			return nil, err
-		}
-		if copied != nil {
-			if err := copied.Nodes([]snapshot.Node{n}); err != nil {
-				return nil, err
-			}
-		}
 	}
 }

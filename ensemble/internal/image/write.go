@@ -6,6 +6,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/snapshot"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
 // pieceSize is how many bytes of nodes are copied while writers are kept out.
@@ -31,11 +32,16 @@ func Write(w *snapshot.Writer, src Source) error {
 	if err := src.each(w); err != nil {
 		return err
 	}
-	return w.Finish(snapshot.Trailer{HasDigest: d.HasDigest, DigestZxid: d.Zxid, Digest: d.Digest, HasLast: d.HasDigest, Last: d.Zxid})
+	return w.Finish(trailer(d.Zxid, d.Digest, d.HasDigest))
+}
+
+// trailer is that of a tree of one moment.
+func trailer(zxid znode.Zxid, digest uint64, has bool) snapshot.Trailer {
+	return snapshot.Trailer{HasDigest: has, DigestZxid: zxid, Digest: digest, HasLast: has, Last: zxid}
 }
 
 // each gives all parts of the tree to w, in order.
-func (src Source) each(w *snapshot.Writer) error {
+func (src Source) each(w sink) error {
 	sessions := make([]snapshot.Session, len(src.Dump.Sessions))
 	for i, x := range src.Dump.Sessions {
 		sessions[i] = snapshot.Session{ID: x.ID, Timeout: x.Timeout}

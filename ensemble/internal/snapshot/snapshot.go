@@ -16,6 +16,9 @@
 // file, so that every bit of it counts. The last two sections have no tags; which of them are there is told by the number of
 // bytes left, where Apache's reader guesses from its own configuration.
 //
+// The same sections without header, seals and digests, and a signature behind them, are what a leader sends to a learner: see
+// [StreamWriter] and [StreamReader].
+//
 // The one idea is that an image does not exist until it is whole: a [Writer] writes beside, syncs, and Publish gives the
 // name. What a [Reader] has handed out may be believed only when it has returned io.EOF, after every seal has been checked.
 // An image by Apache may be fuzzy (later transactions are partly in it); reading it is the same, only the replay that follows

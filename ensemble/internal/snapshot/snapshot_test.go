@@ -261,7 +261,8 @@ func TestTrailers(t *testing.T) {
 }
 
 func appendSeal(b []byte) []byte {
-	w := &Writer{sum: adler32.New(), comp: &plainWriter{io.Discard}, buf: bytes.Clone(b)}
+	sum := adler32.New()
+	w := &Writer{sections: sections{to: sum, buf: bytes.Clone(b)}, sum: sum}
 	w.seal()
 	return append(b, w.buf...)
 }
