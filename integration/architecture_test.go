@@ -59,6 +59,7 @@ var house = []room{
 	{name: in + "election", may: append(internal("quorum"), words...), pure: true, why: "votes are words, and a quorum decides"},
 	{name: in + "watch", may: append(internal("request"), words...), pure: true, why: "watches belong to connections, which request names"},
 	{name: in + "propose", may: append(internal("request", "tree", "auth"), words...), pure: true, why: "a plan is made of a request, the tree and who asks"},
+	{name: in + "zab", may: append(internal("quorum"), words...), pure: true, why: "an organ; it counts with quorum, and speaks in packets"},
 	{name: in + "replica", may: append(organs, words...), pure: true, why: "a replica is the organs composed, and no I/O"},
 
 	{name: in + "disk", beyond: []string{"golang.org/x/sys"}, why: "the file system knows nothing of ZooKeeper"},
