@@ -60,6 +60,7 @@ var house = []room{
 	{name: in + "watch", may: append(internal("request"), words...), pure: true, why: "watches belong to connections, which request names"},
 	{name: in + "propose", may: append(internal("request", "tree", "auth"), words...), pure: true, why: "a plan is made of a request, the tree and who asks"},
 	{name: in + "zab", may: append(internal("quorum"), words...), pure: true, why: "an organ; it counts with quorum, and speaks in packets"},
+	{name: in + "peers", may: append(internal("quorum"), words...), pure: true, why: "who dials whom follows from who there is"},
 	{name: in + "replica", may: append(organs, words...), pure: true, why: "a replica is the organs composed, and no I/O"},
 
 	{name: in + "disk", beyond: []string{"golang.org/x/sys"}, why: "the file system knows nothing of ZooKeeper"},
@@ -69,6 +70,7 @@ var house = []room{
 	{name: in + "store", may: append(internal("disk", "txnlog", "snapshot"), words...), why: "the senses of one data directory; it meets organs only in server"},
 	{name: in + "image", may: append(internal("tree", "snapshot", "txnlog"), words...), why: "a tree on its way between memory, disk and another server: the one room between senses and organs"},
 	{name: in + "front", may: append(internal("request"), words...), why: "a sense: words, and the order of answers"},
+	{name: in + "link", may: append(internal("quorum", "peers"), words...), why: "a sense: words, and the machine that says which connection survives"},
 	{name: in + "admin", may: words, why: "sees one View that server makes, nothing else"},
 	{name: in + "rawclient", may: words, why: "the protocol from the other side"},
 	{name: in + "differential", may: append(internal("rawclient"), words...), why: "compares servers from outside"},
