@@ -59,8 +59,11 @@ func Parse(text string) (*Config, error) {
 			return nil, err
 		}
 	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	p.c.Members = p.c.sorted()
-	return p.c, p.check()
+	return p.c, nil
 }
 
 type parser struct {
