@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/integration/process"
 )
 
 var clients = []client{
@@ -24,13 +26,13 @@ var clients = []client{
 	{
 		name: "kazoo",
 		prepare: func(t *testing.T) ([]string, string) {
-			return []string{mustEnv(t, "KAZOO_PYTHON"), filepath.Join("testdata", "kazoo", "session.py")}, ""
+			return []string{process.MustEnv(t, "KAZOO_PYTHON"), filepath.Join("testdata", "kazoo", "session.py")}, ""
 		},
 	},
 	{
 		name: "raw", // our own: the protocol byte by byte, bad input, and the four-letter words
 		prepare: func(t *testing.T) ([]string, string) {
-			return []string{mustEnv(t, "KAZOO_PYTHON"), filepath.Join("testdata", "raw", "session.py")}, ""
+			return []string{process.MustEnv(t, "KAZOO_PYTHON"), filepath.Join("testdata", "raw", "session.py")}, ""
 		},
 	},
 	{
@@ -51,7 +53,7 @@ var clients = []client{
 // the class.
 func javaProgram(t *testing.T, variable, class string, sources ...string) []string {
 	t.Helper()
-	classPath := mustEnv(t, variable)
+	classPath := process.MustEnv(t, variable)
 	out := t.TempDir()
 	args := []string{"-proc:none", "-d", out, "-cp", classPath}
 	for _, pattern := range sources {
@@ -87,7 +89,7 @@ func prepareZkCli(t *testing.T) (command []string, input string) {
 	commands, err := os.ReadFile(filepath.Join("testdata", "zkcli", "commands.txt"))
 	require.NoError(t, err)
 	both := []string{"sh", "-c", `exec "$@" 2>&1`, "sh"}
-	return append(append(both, java(mustEnv(t, "APACHE39_CP"), "org.apache.zookeeper.ZooKeeperMain")...), "-server"), string(commands)
+	return append(append(both, java(process.MustEnv(t, "APACHE39_CP"), "org.apache.zookeeper.ZooKeeperMain")...), "-server"), string(commands)
 }
 
 var (

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/integration/process"
 )
 
 // go-zookeeper/zk's own test-suite passes against Bellwether wherever it passes against Apache 3.9. Tests that start an
@@ -35,10 +37,10 @@ func TestGoZookeeperSuite(t *testing.T) {
 	ensembles := ensembleTests(t, suite)
 	require.NotEmpty(t, ensembles)
 	record := filepath.Join("testdata", "go-zookeeper", "passing-apache-3.9.txt")
-	ours := os.Getenv(bellwether.variable) != ""
+	ours := process.Bellwether.Known()
 	if *update || !ours || os.Getenv("INTEROP_FULL") != "" {
-		verdicts := runSuite(t, suite, apache39, ensembles)
-		t.Logf("%s passes %d of %d, not %v", apache39.name, len(passed(verdicts)), len(verdicts), failed(verdicts))
+		verdicts := runSuite(t, suite, process.Apache39, ensembles)
+		t.Logf("%s passes %d of %d, not %v", process.Apache39.Name, len(passed(verdicts)), len(verdicts), failed(verdicts))
 		list := strings.Join(passed(verdicts), "\n") + "\n"
 		if *update {
 			require.NoError(t, os.WriteFile(record, []byte(list), 0o644))
@@ -54,11 +56,11 @@ func TestGoZookeeperSuite(t *testing.T) {
 	require.NoError(t, err)
 	passing := strings.Fields(string(recorded))
 	require.Greater(t, len(passing), 30, "so few tests show nothing")
-	got := runSuite(t, suite, bellwether, ensembles)
-	t.Logf("%s passes %d of %d", bellwether.name, len(passed(got)), len(got))
+	got := runSuite(t, suite, process.Bellwether, ensembles)
+	t.Logf("%s passes %d of %d", process.Bellwether.Name, len(passed(got)), len(got))
 	for _, name := range passing {
 		if v := got[name]; v.Action != "pass" {
-			t.Errorf("%s passes against %s and not against %s (%s):\n%s", name, apache39.name, bellwether.name, v.Action, v.output)
+			t.Errorf("%s passes against %s and not against %s (%s):\n%s", name, process.Apache39.Name, process.Bellwether.Name, v.Action, v.output)
 		}
 	}
 }
@@ -136,11 +138,11 @@ type verdict struct {
 }
 
 // runSuite runs every test but those left out, with servers of the kind given, and returns how each ended.
-func runSuite(t *testing.T, dir string, k kind, leftOut []string) map[string]verdict {
+func runSuite(t *testing.T, dir string, k process.Kind, leftOut []string) map[string]verdict {
 	t.Helper()
 	bin := t.TempDir()
-	shim := "#!/bin/sh\n# zkServer.sh start-foreground CONFIG\nexec " + shellQuote(k.command(mustEnv(t, k.variable))) + " \"$2\"\n"
-	if k.variable == apache39.variable {
+	shim := "#!/bin/sh\n# zkServer.sh start-foreground CONFIG\nexec " + shellQuote(k.CommandLine(t, fast)) + " \"$2\"\n"
+	if k.Is(process.Apache39) {
 		// Where Apache's own script puts SERVER_JVMFLAGS.
 		shim = strings.Replace(shim, "exec 'java'", "exec 'java' $SERVER_JVMFLAGS", 1)
 	}
@@ -165,7 +167,7 @@ func runSuite(t *testing.T, dir string, k kind, leftOut []string) map[string]ver
 		verdicts[e.Test] = v
 	}
 	require.NotEmpty(t, verdicts, "the suite did not run: %v\n%s", err, out)
-	t.Logf("the suite against %s took %s", k.name, time.Since(began).Round(time.Second))
+	t.Logf("the suite against %s took %s", k.Name, time.Since(began).Round(time.Second))
 	return verdicts
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	bwclient "github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/integration/process"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 )
 
@@ -65,12 +66,12 @@ func (c *curatorContender) mustAnswer(t *testing.T, line, want string) {
 // Our Mutex and Curator's InterProcessMutex exclude each other on one path, both ways, on every server.
 func TestMutexExcludesCurators(t *testing.T) {
 	command := javaProgram(t, "CURATOR_CP", "Contender", "lock/*")
-	for _, k := range []kind{apache39, apache38, bellwether} {
-		t.Run(k.name, func(t *testing.T) {
+	for _, k := range []process.Kind{process.Apache39, process.Apache38, process.Bellwether} {
+		t.Run(k.Name, func(t *testing.T) {
 			server := startPeer(t, k)
 			const path = "/locks/shared"
-			curator := startCuratorContender(t, command, server.addr, path)
-			c := mustConnect(t, server.addr)
+			curator := startCuratorContender(t, command, server.Addr, path)
+			c := mustConnect(t, server.Addr)
 			m := lock.NewMutex(c, path, nil)
 
 			ours, err := m.Lock(t.Context())
@@ -101,7 +102,7 @@ func TestMutexExcludesCurators(t *testing.T) {
 			require.NotNil(t, ours)
 			require.NoError(t, ours.Release(t.Context()))
 
-			contendTogether(t, command, server.addr, path)
+			contendTogether(t, command, server.Addr, path)
 		})
 	}
 }

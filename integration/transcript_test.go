@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/integration/process"
 )
 
 var update = flag.Bool("update", false, "rewrite the lists of differences; new ones are marked as not explained, and fail until they are")
@@ -33,19 +35,19 @@ type client struct {
 
 // Every client against every server under test. Apache 3.9 against itself shows that transcripts do not vary by chance.
 func TestClientsSeeTheSame(t *testing.T) {
-	servers := []kind{apache39, apache38}
-	if os.Getenv(bellwether.variable) != "" {
-		servers = append(servers, bellwether)
+	servers := []process.Kind{process.Apache39, process.Apache38}
+	if process.Bellwether.Known() {
+		servers = append(servers, process.Bellwether)
 	}
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
 			command, input := c.prepare(t)
-			want := c.session(t, apache39, command, input)
+			want := c.session(t, process.Apache39, command, input)
 			require.Greater(t, strings.Count(want, "\n"), 20, "a transcript this short shows nothing:\n%s", want)
 			for _, k := range servers {
-				t.Run(k.name, func(t *testing.T) {
+				t.Run(k.Name, func(t *testing.T) {
 					want, got := want, c.session(t, k, command, input)
-					if k.name == apache38.name {
+					if k.Is(process.Apache38) {
 						want, got = withoutEventZxids(want), withoutEventZxids(got)
 					}
 					mustExplain(t, filepath.Join("testdata", c.name, "differences-"+fileName(k)+".txt"), differences(want, got))
@@ -55,25 +57,25 @@ func TestClientsSeeTheSame(t *testing.T) {
 	}
 }
 
-func fileName(k kind) string {
-	name, _, _ := strings.Cut(strings.ToLower(k.name), " (")
+func fileName(k process.Kind) string {
+	name, _, _ := strings.Cut(strings.ToLower(k.Name), " (")
 	return strings.ReplaceAll(name, " ", "-")
 }
 
 // session runs the client against a fresh server and returns its transcript.
-func (c client) session(t *testing.T, k kind, command []string, input string) string {
+func (c client) session(t *testing.T, k process.Kind, command []string, input string) string {
 	t.Helper()
 	began := time.Now()
 	p := startPeer(t, k)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, command[0], append(slices.Clone(command[1:]), p.addr)...)
+	cmd := exec.CommandContext(ctx, command[0], append(slices.Clone(command[1:]), p.Addr)...)
 	cmd.Stdin = strings.NewReader(input)
 	var errors strings.Builder
 	cmd.Stderr = &errors
 	out, err := cmd.Output()
-	p.stop()
-	require.NoError(t, err, "the client's output:\n%s\nits errors:\n%s\nthe server's log:\n%s", out, &errors, p.logTail())
+	p.Stop()
+	require.NoError(t, err, "the client's output:\n%s\nits errors:\n%s\nthe server's log:\n%s", out, &errors, p.LogTail())
 	transcript := string(out)
 	if c.tidy != nil {
 		transcript = c.tidy(transcript)
@@ -83,7 +85,7 @@ func (c client) session(t *testing.T, k kind, command []string, input string) st
 		name := fmt.Sprintf("%s-%s.txt", c.name, fileName(k))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(transcript), 0o644))
 	}
-	t.Logf("%s against %s: %d lines in %s", c.name, k.name, strings.Count(transcript, "\n"), time.Since(began).Round(time.Millisecond))
+	t.Logf("%s against %s: %d lines in %s", c.name, k.Name, strings.Count(transcript, "\n"), time.Since(began).Round(time.Millisecond))
 	return transcript
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/integration/process"
 )
 
 var (
@@ -33,12 +35,12 @@ func plan() Plan {
 }
 
 // mustPlay plays against two fresh servers.
-func mustPlay(t *testing.T, plan Plan, reference, candidate kind, network *corrupting) (Report, error) {
+func mustPlay(t *testing.T, plan Plan, reference, candidate process.Kind, network *corrupting) (Report, error) {
 	t.Helper()
-	t.Logf("seed %d, %d operations: %s and %s", plan.Seed, plan.Operations, reference.name, candidate.name)
-	start := func(k kind) *Player {
+	t.Logf("seed %d, %d operations: %s and %s", plan.Seed, plan.Operations, reference.Name, candidate.Name)
+	start := func(k process.Kind) *Player {
 		server := mustStart(t, k, filepath.Join(t.TempDir(), "data"), "forceSync=no")
-		p := NewPlayer(k.name, server.addr, nil, sessions)
+		p := NewPlayer(k.Name, server.Addr, nil, sessions)
 		t.Cleanup(p.Close)
 		return p
 	}
@@ -58,7 +60,7 @@ func requireMix(t *testing.T, r Report) {
 }
 
 func TestBellwetherIsApache(t *testing.T) {
-	report, err := mustPlay(t, plan(), apache39, bellwether, nil)
+	report, err := mustPlay(t, plan(), process.Apache39, process.Bellwether, nil)
 	t.Log(report.String())
 	require.NoError(t, err)
 	requireMix(t, report)
@@ -68,7 +70,7 @@ func TestBellwetherIsApache(t *testing.T) {
 func TestApacheIsApache(t *testing.T) {
 	p := plan()
 	p.Operations /= 10
-	report, err := mustPlay(t, p, apache39, apache39, nil)
+	report, err := mustPlay(t, p, process.Apache39, process.Apache39, nil)
 	t.Log(report.String())
 	require.NoError(t, err)
 }
@@ -77,7 +79,7 @@ func TestApacheIsApache(t *testing.T) {
 func TestOneWrongBitIsSeen(t *testing.T) {
 	p := plan()
 	p.Operations = 2_000
-	_, err := mustPlay(t, p, apache39, apache39, &corrupting{frame: 700})
+	_, err := mustPlay(t, p, process.Apache39, process.Apache39, &corrupting{frame: 700})
 	mismatch, ok := errors.AsType[*Mismatch](err)
 	require.True(t, ok, "nobody noticed: %v", err)
 	t.Log(mismatch)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
+	"github.com/bellwether-zk/bellwether/integration/process"
 )
 
 // TestDirectoryExchange kills a server in the middle of its work, with sessions and their ephemeral nodes alive, and has a
@@ -22,18 +23,18 @@ func TestDirectoryExchange(t *testing.T) {
 	const gz = "snapshot.compression.method=gz"
 	for _, c := range []struct {
 		name          string
-		first, second kind
+		first, second process.Kind
 		lines         []string // of the first's zoo.cfg
 	}{
-		{"Apache39ToBellwether", apache39, bellwether, nil},
-		{"Apache38ToBellwether", apache38, bellwether, []string{gz}},
-		{"BellwetherToApache39", bellwether, apache39, []string{gz}},
-		{"BellwetherToApache38", bellwether, apache38, nil},
-		{"Apache39ToApache38", apache39, apache38, nil}, // shows what the test itself may ask for
+		{"Apache39ToBellwether", process.Apache39, process.Bellwether, nil},
+		{"Apache38ToBellwether", process.Apache38, process.Bellwether, []string{gz}},
+		{"BellwetherToApache39", process.Bellwether, process.Apache39, []string{gz}},
+		{"BellwetherToApache38", process.Bellwether, process.Apache38, nil},
+		{"Apache39ToApache38", process.Apache39, process.Apache38, nil}, // shows what the test itself may ask for
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHeritage(t)
-			h.make.PlainMultis = c.first.name == apache38.name || c.second.name == apache38.name
+			h.make.PlainMultis = c.first.Is(process.Apache38) || c.second.Is(process.Apache38)
 			h.open(t, c.first, c.lines...)
 			h.work(t, 4000)
 			if len(c.lines) > 0 {
@@ -57,7 +58,7 @@ type heritage struct {
 	dir    string
 	player *Player
 	make   *Generator
-	server *process
+	server *process.Server
 }
 
 func newHeritage(t *testing.T) *heritage {
@@ -70,10 +71,10 @@ func newHeritage(t *testing.T) *heritage {
 }
 
 // open starts a server on the directory. Snapshots come often, so that there are some.
-func (h *heritage) open(t *testing.T, k kind, lines ...string) {
+func (h *heritage) open(t *testing.T, k process.Kind, lines ...string) {
 	t.Helper()
 	h.server = mustStart(t, k, h.dir, append(lines, "snapCount=700")...)
-	h.player.name, h.player.addr = k.name, h.server.addr
+	h.player.name, h.player.addr = k.Name, h.server.Addr
 }
 
 // work plays operations, and leaves every session connected.
@@ -122,10 +123,10 @@ func (h *heritage) tree(t *testing.T) []string {
 }
 
 // passOn kills the server, opens the directory with another, re-attaches all sessions and requires an unchanged tree.
-func (h *heritage) passOn(t *testing.T, k kind, lines ...string) {
+func (h *heritage) passOn(t *testing.T, k process.Kind, lines ...string) {
 	t.Helper()
-	want, from := h.tree(t), h.server.kind
-	h.server.kill()
+	want, from := h.tree(t), h.server.Kind
+	h.server.Kill()
 	h.player.Close()
 	for i := range h.make.slots {
 		h.make.slots[i].connected = false
@@ -135,11 +136,11 @@ func (h *heritage) passOn(t *testing.T, k kind, lines ...string) {
 		s := h.make.Next()
 		require.Equal(t, Reattach, s.Link)
 		out := h.step(t, s)
-		require.Contains(t, out.Lines[s.Slot][0], "same=true", "%s knows the sessions of %s", k.name, from.name)
+		require.Contains(t, out.Lines[s.Slot][0], "same=true", "%s knows the sessions of %s", k.Name, from.Name)
 	}
 	have := h.tree(t)
-	require.Empty(t, Compare(Outcome{Lines: [][]string{want}}, Outcome{Lines: [][]string{have}}), "the tree %s left, as %s shows it", from.name, k.name)
-	t.Logf("%s opens what %s left: %d nodes, %d of sessions", k.name, from.name, len(have), ephemerals(have))
+	require.Empty(t, Compare(Outcome{Lines: [][]string{want}}, Outcome{Lines: [][]string{have}}), "the tree %s left, as %s shows it", from.Name, k.Name)
+	t.Logf("%s opens what %s left: %d nodes, %d of sessions", k.Name, from.Name, len(have), ephemerals(have))
 	require.Greater(t, ephemerals(have), 0, "there was something to hand over")
 }
 
