@@ -10,6 +10,7 @@ import (
 
 // conn is one end of a connection. It implements net.Conn, and CloseWrite and SetLinger as *net.TCPConn does.
 type conn struct {
+	wire          *wire
 	in, out       *stream
 	local, remote Addr
 	linger        atomic.Bool // false: Close lets the peer read what is buffered
@@ -17,9 +18,15 @@ type conn struct {
 }
 
 // connect makes both ends.
-func connect(client, server Addr) (clientEnd, serverEnd *conn) {
-	up, down := newStream(), newStream()
-	return &conn{in: down, out: up, local: client, remote: server}, &conn{in: up, out: down, local: server, remote: client}
+func connect(w *wire, client, server Addr) (clientEnd, serverEnd *conn) {
+	return &conn{wire: w, in: w.down, out: w.up, local: client, remote: server},
+		&conn{wire: w, in: w.up, out: w.down, local: server, remote: client}
+}
+
+// abandon closes both ends of a connection that never came about.
+func (c *conn) abandon(other *conn) {
+	_ = c.Close()
+	_ = other.Close()
 }
 
 // Read reads what is there, at least one byte, waiting for it. io.EOF means the peer closed or half closed.
@@ -49,6 +56,7 @@ func (c *conn) Close() error {
 		reset := c.linger.Load()
 		c.in.closeReader(reset)
 		c.out.closeWriter(reset)
+		c.wire.release()
 	})
 	return c.wrap("close", err)
 }

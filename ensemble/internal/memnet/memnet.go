@@ -12,6 +12,10 @@
 // lets the bubble's clock run: a goroutine in Read, Write, Accept or Dial is durably blocked there. A network belongs to the
 // bubble it is used in. Outside of bubbles it works in real time.
 //
+// A network can be bad: [Network.Cut] and [Network.Delay] stall or slow what one host says to another, for tests of partitions in one
+// or both directions, [Network.Reset] breaks connections. As in TCP bytes never change their order and are not lost while their
+// connection lives.
+//
 // All methods may be called by many goroutines. Names are not resolved: a host is an IP address or any word; "localhost" is
 // 127.0.0.1, and listening on "", "0.0.0.0" or "::" is listening on every host.
 package memnet
@@ -38,11 +42,14 @@ func (Addr) Network() string { return "mem" }
 
 func (a Addr) String() string { return string(a) }
 
-// A Network is a set of listening addresses. The zero value has none and is ready to use.
+// A Network is a set of listening addresses and the connections to them. The zero value has none and is ready to use.
 type Network struct {
 	mu        sync.Mutex
 	listeners map[Addr]*listener
-	lastPort  int // the last one given away, 0 before the first
+	lastPort  int                // the last one given away, 0 before the first
+	wires     map[*wire]struct{} // connections with an end that is not closed
+	faults    map[route]fault
+	changed   chan struct{} // closed when faults change; nil: nobody waits for that
 }
 
 // Listen listens on "host:port"; port 0 chooses a free one, which the listener's Addr tells. The address is free again when
@@ -86,19 +93,25 @@ func (n *Network) DialFrom(ctx context.Context, from, addr string) (net.Conn, er
 	if err := ctx.Err(); err != nil {
 		return fail(err)
 	}
+	way := route{canonical(from), host}
+	if err := n.handshake(ctx, way); err != nil {
+		return fail(err)
+	}
 	n.mu.Lock()
 	l := n.listening(host, port)
-	local := join(canonical(from), n.freePort(canonical(from)))
-	n.mu.Unlock()
 	if l == nil {
+		n.mu.Unlock()
 		return fail(syscall.ECONNREFUSED)
 	}
-	client, server := connect(local, join(host, port))
+	client, server := connect(n.lay(way), join(way.from, n.freePort(way.from)), join(host, port))
+	n.mu.Unlock()
 	select {
 	case l.queue <- server:
 	case <-l.done:
+		client.abandon(server)
 		return fail(syscall.ECONNREFUSED)
 	case <-ctx.Done():
+		client.abandon(server)
 		return fail(ctx.Err())
 	}
 	select {
