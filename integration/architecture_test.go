@@ -78,6 +78,10 @@ var house = []room{
 	{name: in + "server", may: append(internal("replica", "store", "image", "front", "admin", "disk", "memnet", "snapshot", "txnlog"), append(organs, words...)...), why: "the one place where organs and senses meet"},
 	{name: in + "zoocfg", may: words, why: "reads a file's text; server takes what it says"},
 	{name: "ensemble", may: append(internal("server", "memnet", "disk", "txnlog", "snapshot", "store", "front", "replica"), append(organs, words...)...), why: "the public face of server, whose parts' options it fills in"},
+	{name: "ensemble/sim/clock", pure: true, why: "the time of a simulated world stands on nothing"},
+	{name: "ensemble/sim/judge", may: append([]string{"ensemble/sim/clock"}, words...), beyond: []string{"github.com/anishathalye/porcupine"}, pure: true, why: "who judges an ensemble must not share its organs' mistakes"},
+	{name: "ensemble/sim/workload", may: append([]string{"ensemble/sim/clock", "ensemble/sim/judge"}, words...), pure: true, why: "a client knows the protocol, and the history it writes"},
+	{name: "ensemble/sim/plan", may: []string{"ensemble/sim/clock"}, pure: true, why: "what shall go wrong is data"},
 	{name: "ensemble/cmd/bellwether", may: append(append([]string{"ensemble"}, internal("zoocfg", "rawclient", "server")...), words...), beyond: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/jedib0t/go-pretty"}, why: "flags, signals, exit codes"},
 
 	{name: "client", beyond: append([]string{"github.com/go-zookeeper/zk", "github.com/cenkalti/backoff/v4"}, otel...), why: "a service that imports a lock must not drag in a server"},
