@@ -6,7 +6,7 @@
 // the servers of a configuration at once:
 //
 //	p := peers.New(peers.Config{Self: 2, Quorum: config, Rand: rng})
-//	p.Want(3, now, &out)              // a message waits for server 3
+//	p.Want(3, now, &out)                // a message waits for server 3
 //	p.Accepted(conn, &hello, now, &out) // somebody dialled us and has said its name
 //	for _, e := range out { … }       // dial, say our name, use, close
 //
