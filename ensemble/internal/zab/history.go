@@ -7,6 +7,9 @@ const (
 	overhead = 48
 	// everything is a keep that keeps nothing: all may be trimmed.
 	everything = znode.Zxid(1<<63 - 1)
+
+	defaultCount = 10_000   // records
+	defaultBytes = 16 << 20 // bytes
 )
 
 // A History is the end of a server's log in memory: the most recent records, without a gap, whether they are committed or not. From

@@ -1,6 +1,8 @@
 package zab
 
 import (
+	"slices"
+
 	"github.com/bellwether-zk/bellwether/ensemble/internal/packet"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/quorum"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
@@ -24,81 +26,229 @@ type LeaderConfig struct {
 	CounterStart uint32 // the epoch's counter begins behind it; 0 but in tests of the counter's end
 }
 
+// A phase is how far a Leader has come. Each begins when the barrier of the one before has fallen.
+type phase uint8
+
+const (
+	discovering   phase = iota // until a quorum has told which epochs it promised (class Leader, getEpochToPropose)
+	promising                  // until our own promise of the new epoch is on disk
+	acknowledging              // until a quorum has promised the new epoch (waitForEpochAck)
+	settling                   // until a quorum, we among it, has our history and the new epoch on disk (waitForNewLeaderAck)
+	leading                    // until the end
+	ended
+)
+
 // A Leader is the machine of a server that won an election. Make one with [NewLeader].
 type Leader struct {
-	cfg  LeaderConfig
-	last znode.Zxid
+	cfg      LeaderConfig
+	history  *History
+	phase    phase
+	deadline int64 // of the phase, if it is before leading
+
+	epoch   int64 // in discovering: above every epoch heard of; afterwards: the epoch agreed upon
+	settled bool  // our own currentEpoch is on disk
+
+	links    map[packet.LinkID]*learner
+	learners []*learner // the same, in the order of connecting
+	voters   []voter    // by id
+	byID     map[packet.ServerID]*voter
+
+	last      znode.Zxid // the last proposed; of the own history before the first
+	committed znode.Zxid // agreed upon; ≤ last. Before leading, the own history's last
+	synced    znode.Zxid // durable here; ≤ last
+	pace      watch      // of our own log
+
+	pings   rounds
+	ignored uint64
+
+	// Questions for cfg.Quorum, made once so that asking costs no memory, and what they compare with.
+	hasAcked, hasAnswered func(packet.ServerID) bool
+	ackedLimit            znode.Zxid
+	answeredLimit         uint64
+}
+
+// A voter is what is known of a member that counts, the leader itself included.
+type voter struct {
+	id           packet.ServerID
+	promised     bool     // it told the epoch it had accepted
+	acknowledged bool     // it promised our epoch, and is not ahead of us
+	settled      bool     // it has our history and epoch on disk
+	learner      *learner // its link as a participant, nil if there is none; never set for ourselves
+	missing      int64    // if learner is nil: until when it is believed to come back
 }
 
 // NewLeader begins to lead: the Leader waits for learners to agree on an epoch. Its first effects may follow at once, when the server
 // is a quorum by itself.
-func NewLeader(cfg LeaderConfig, now int64, out *[]Effect) *Leader { return &Leader{cfg: cfg} }
+func NewLeader(cfg LeaderConfig, now int64, out *[]Effect) *Leader {
+	cfg.Tick, cfg.InitLimit, cfg.SyncLimit = max(cfg.Tick, 2), max(cfg.InitLimit, 1), max(cfg.SyncLimit, 1)
+	if cfg.MaxLearners <= 0 {
+		cfg.MaxLearners = 1000
+	}
+	l := &Leader{
+		cfg: cfg, history: historyOf(cfg.History, cfg.Last), deadline: now + int64(cfg.InitLimit)*cfg.Tick,
+		epoch: max(cfg.AcceptedEpoch, cfg.CurrentEpoch, int64(cfg.Last.Epoch())) + 1, links: map[packet.LinkID]*learner{}, byID: map[packet.ServerID]*voter{},
+		last: cfg.Last, committed: cfg.Last, synced: cfg.Last,
+	}
+	l.history.Keep(cfg.Last)
+	for _, id := range cfg.Quorum.Voters() {
+		l.voters = append(l.voters, voter{id: id, missing: never})
+	}
+	for i := range l.voters {
+		l.byID[l.voters[i].id] = &l.voters[i]
+	}
+	l.hasAcked = func(id packet.ServerID) bool { return l.acked(l.byID[id]) >= l.ackedLimit }
+	l.hasAnswered = func(id packet.ServerID) bool { return l.answered(l.byID[id]) >= l.answeredLimit }
+	if l.epoch > maxEpoch {
+		l.abdicate(&Error{Server: cfg.Self, Kind: ErrEpochLimit}, out)
+		return l
+	}
+	l.checkPromised(out)
+	return l
+}
+
+// historyOf is h, or a new History, that ends with last.
+func historyOf(h *History, last znode.Zxid) *History {
+	if h == nil {
+		return NewHistory(last, defaultCount, defaultBytes)
+	}
+	if h.Last() != last {
+		h.Reset(last)
+	}
+	return h
+}
 
 // Accept says that a learner has connected. Who it is, it will say itself.
-func (l *Leader) Accept(link packet.LinkID, now int64, out *[]Effect) {}
+func (l *Leader) Accept(link packet.LinkID, now int64, out *[]Effect) {
+	if l.phase == ended || l.links[link] != nil {
+		return
+	}
+	f := &learner{link: link, heard: now, deadline: now + l.ticks(l.cfg.InitLimit)}
+	l.links[link] = f
+	l.learners = append(l.learners, f)
+	if len(l.learners) > l.cfg.MaxLearners {
+		l.close(f, ErrCrowded, 0, now, out)
+	}
+}
 
 // Receive takes a packet of a link. The packet's Data is kept if the packet is passed on. Packets of unknown links are ignored.
-func (l *Leader) Receive(link packet.LinkID, p *packet.Packet, now int64, out *[]Effect) {}
+func (l *Leader) Receive(link packet.LinkID, p *packet.Packet, now int64, out *[]Effect) {
+	f := l.links[link]
+	if f == nil || l.phase == ended {
+		return
+	}
+	f.heard = now
+	switch p.Type {
+	case packet.TypeAck:
+		l.ack(f, p, now, out)
+	case packet.TypeRequest, packet.TypeRevalidate:
+		l.pass(f, p, now, out)
+	case packet.TypePing:
+		l.pong(f, p, now, out)
+	case packet.TypeFollowerInfo, packet.TypeObserverInfo:
+		l.join(f, p, now, out)
+	case packet.TypeAckEpoch:
+		l.ackEpoch(f, p, now, out)
+	default:
+		if known(p.Type) {
+			l.close(f, ErrUnexpected, p.Zxid, now, out)
+			return
+		}
+		l.ignored++
+	}
+}
+
+// known reports whether a packet of that type exists.
+func known(t packet.Type) bool { return t >= packet.TypeRequest && t <= packet.TypeInformAndActivate }
+
+// pass hands on what a learner asks for its clients.
+func (l *Leader) pass(f *learner, p *packet.Packet, now int64, out *[]Effect) {
+	if f.stage != current {
+		l.close(f, ErrUnexpected, p.Zxid, now, out)
+		return
+	}
+	*out = append(*out, Effect{Kind: Pass, Link: f.link, Packet: *p})
+}
 
 // Drop says that a link has ended. Links that the Leader has closed need not be dropped.
-func (l *Leader) Drop(link packet.LinkID, now int64, out *[]Effect) {}
-
-// Progress says that bytes of what was queued on the link have left, as those of a snapshot. It keeps a learner that is being
-// synchronised, and the phase that waits for it, from timing out.
-func (l *Leader) Progress(link packet.LinkID, now int64) {}
-
-// Tick lets time pass. Call it several times a tick; half a tick is the coarsest that keeps the limits.
-func (l *Leader) Tick(now int64, out *[]Effect) {}
+func (l *Leader) Drop(link packet.LinkID, now int64, out *[]Effect) {
+	if f := l.links[link]; f != nil && l.phase != ended {
+		l.forget(f, now+l.cfg.Tick)
+	}
+}
 
 // Saved completes SaveAcceptedEpoch or SaveCurrentEpoch.
-func (l *Leader) Saved(file EpochFile, epoch, now int64, out *[]Effect) {}
+func (l *Leader) Saved(file EpochFile, epoch, now int64, out *[]Effect) {
+	switch {
+	case epoch != l.epoch:
+	case file == AcceptedEpoch && l.phase == promising:
+		l.announce(now, out)
+	case file == CurrentEpoch && l.phase == settling && !l.settled:
+		l.settled = true
+		l.checkSettled(now, out)
+	}
+}
 
-// Synced says that the own log is durable up to zxid.
-func (l *Leader) Synced(zxid znode.Zxid, now int64, out *[]Effect) {}
+// close ends a learner's link because of kind.
+func (l *Leader) close(f *learner, kind error, zxid znode.Zxid, now int64, out *[]Effect) {
+	back := now + l.cfg.Tick
+	if kind == ErrTimeout || kind == ErrUnacknowledged {
+		back = never
+	}
+	l.forget(f, back)
+	*out = append(*out, Effect{Kind: Close, Link: f.link, Err: &Error{Server: f.server, Zxid: zxid, Kind: kind}})
+}
 
-// Applied says that the own tree has everything up to zxid; a snapshot will not be older. History after it is kept.
-func (l *Leader) Applied(zxid znode.Zxid) {}
+// forget takes a learner out. If it counted, it is believed to come back until then.
+func (l *Leader) forget(f *learner, back int64) {
+	delete(l.links, f.link)
+	if i := slices.Index(l.learners, f); i >= 0 {
+		l.learners = slices.Delete(l.learners, i, i+1)
+	}
+	if v := f.voter; v != nil && v.learner == f {
+		v.learner = nil
+		if f.stage >= waiting {
+			v.missing = back
+		}
+	}
+}
 
-// SnapshotTaken completes TakeSnapshot: SNAP and its stream, the tree at zxid, are queued on the link. What follows zxid is queued
-// behind it, then NEWLEADER. ours: see [Leader.Ours]. A link that has ended meanwhile is ignored.
-func (l *Leader) SnapshotTaken(link packet.LinkID, zxid znode.Zxid, now int64, out *[]Effect) {}
+func (l *Leader) abdicate(err *Error, out *[]Effect) {
+	l.phase = ended
+	l.history.Keep(everything)
+	*out = append(*out, Effect{Kind: Abdicate, Err: err})
+}
 
-// Propose sends a transaction to all participants. The caller has queued it for its own log and will call Synced. The error is
-// ErrNotEstablished before Established and ErrZxid if the record is not the one that Next names; then nothing has happened.
-func (l *Leader) Propose(r Record, now int64, out *[]Effect) error { return nil }
+func (l *Leader) ticks(n int) int64 { return int64(n) * l.cfg.Tick }
 
-// Next is the zxid of the next proposal. It means nothing before Established or when Exhausted.
-func (l *Leader) Next() znode.Zxid { return l.last + 1 }
-
-// Exhausted reports whether the epoch has no further zxid: the counter's last value is never given away (ZOOKEEPER-1277), the leader
-// has to make room for a new epoch.
-func (l *Leader) Exhausted() bool { return false }
-
-// Barrier asks for proof that we still lead, to be had from a quorum by PINGs that are sent from now on. The Confirmed with
-// this number or a higher one is the proof. Barriers that are asked for while a round is under way share the next.
-func (l *Leader) Barrier(now int64, out *[]Effect) uint64 { return 0 }
-
-// Fresh reports whether a quorum has answered PINGs sent at most one and a half ticks ago, so that nobody else can have been leading
-// for longer than that.
-func (l *Leader) Fresh(now int64) bool { return false }
+func send(out *[]Effect, link packet.LinkID, p packet.Packet) {
+	*out = append(*out, Effect{Kind: Send, Link: link, Packet: p})
+}
 
 // Established reports whether the leadership is established.
-func (l *Leader) Established() bool { return false }
+func (l *Leader) Established() bool { return l.phase == leading }
 
 // Epoch is the epoch that was agreed upon, 0 before.
-func (l *Leader) Epoch() int64 { return 0 }
+func (l *Leader) Epoch() int64 {
+	if l.phase == discovering {
+		return 0
+	}
+	return l.epoch
+}
 
 // Committed is the last zxid that is agreed upon; before Established, the last of the own history, which nobody has agreed upon yet.
-func (l *Leader) Committed() znode.Zxid { return 0 }
+func (l *Leader) Committed() znode.Zxid { return l.committed }
 
 // Last is the last zxid proposed, or the last of the own history before the first.
 func (l *Leader) Last() znode.Zxid { return l.last }
 
 // Ours reports whether the learner of a link is a Bellwether.
-func (l *Leader) Ours(link packet.LinkID) bool { return false }
+func (l *Leader) Ours(link packet.LinkID) bool {
+	f := l.links[link]
+	return f != nil && f.ours
+}
 
-// Ignored is how many packets of unknown types were ignored.
-func (l *Leader) Ignored() uint64 { return 0 }
+// Ignored is how many packets of unknown types were ignored, and PINGs nobody asked for.
+func (l *Leader) Ignored() uint64 { return l.ignored }
 
 // A LearnerStatus is what a Leader knows of a learner.
 type LearnerStatus struct {
@@ -113,4 +263,15 @@ type LearnerStatus struct {
 }
 
 // Learners appends the learners that have said who they are to b, in the order of their connecting.
-func (l *Leader) Learners(b []LearnerStatus) []LearnerStatus { return b }
+func (l *Leader) Learners(b []LearnerStatus) []LearnerStatus {
+	for _, f := range l.learners {
+		if f.stage == connected {
+			continue
+		}
+		b = append(b, LearnerStatus{
+			Link: f.link, Server: f.server, Observer: f.observer, Voter: f.voter != nil, Ours: f.ours,
+			Synced: f.stage >= settled, Acked: f.acked, Heard: f.heard,
+		})
+	}
+	return b
+}
