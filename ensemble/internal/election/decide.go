@@ -50,7 +50,7 @@ func (e *Election) elected(ballots map[packet.ServerID]ballot, b ballot) bool {
 
 // consider decides if the proposal has a quorum and nothing better is to be waited for, or says until when to wait.
 func (e *Election) consider(now int64, out *[]Message) {
-	if e.abstains || !e.c.Quorum.Quorum(e.proposes) {
+	if !e.c.Quorum.Quorum(e.proposes) {
 		e.agreed, e.decideAt = never, never
 		return
 	}
@@ -95,7 +95,8 @@ func (e *Election) strange() bool {
 	return false
 }
 
-// decide ends the looking. Servers that would otherwise find out only by asking again are told.
+// decide ends the looking. Servers that would otherwise find out only by asking again are told, and so is the leader, which
+// need not wait for better votes when a quorum has made up its mind.
 func (e *Election) decide(v Vote, out *[]Message) {
 	state := packet.Following
 	switch {
@@ -111,7 +112,9 @@ func (e *Election) decide(v Vote, out *[]Message) {
 	}
 	n := e.notification()
 	for _, id := range e.voters {
-		if b, ok := e.received[id]; e.abstaining[id] || ok && b.state == packet.Looking && b.vote != v {
+		b, heard := e.received[id]
+		differs := heard && b.state == packet.Looking && b.vote != v
+		if id != e.c.Self && (differs || id == v.Leader || e.abstaining[id]) {
 			e.send(id, n, out)
 		}
 	}

@@ -14,35 +14,33 @@ func (e *Election) Receive(from packet.ServerID, n *packet.Notification, now int
 	e.history = e.history || voter && (n.Zxid > 0 || n.PeerEpoch > 0)
 	switch {
 	case e.begun == never:
-		return
 	case !voter:
 		e.answerOutsider(from, n, now, out)
-		return
-	}
-	if e.state != packet.Looking {
-		if n.State == packet.Looking {
+	default:
+		if e.mustTell(n) {
 			e.send(from, e.notification(), out)
 		}
-		return
+		if e.state == packet.Looking && e.isVoter[n.Leader] {
+			e.weigh(from, n, now, out)
+		}
 	}
-	if e.outdated(n) {
-		e.send(from, e.notification(), out)
-	}
-	if !e.isVoter[n.Leader] {
-		return
-	}
+}
+
+// mustTell reports whether n's sender, a voter, has to be told what this server knows: it looks, and this one has a leader or
+// is in a later round. A looking server without vote tells nobody: its word would only be answered.
+func (e *Election) mustTell(n *packet.Notification) bool {
+	inOffice := e.state != packet.Looking
+	return n.State == packet.Looking && (inOffice || n.Round < e.round && e.isVoter[e.c.Self])
+}
+
+// weigh takes in the vote of a voter while this server looks.
+func (e *Election) weigh(from packet.ServerID, n *packet.Notification, now int64, out *[]Message) {
 	switch n.State {
 	case packet.Looking:
 		e.receiveLooking(from, n, now, out)
 	case packet.Following, packet.Leading:
 		e.receiveSettled(from, n, now, out)
 	}
-}
-
-// outdated reports whether n's sender looks in a round that is over, so that it has to be told. A server without vote tells
-// nobody: its word would only be answered.
-func (e *Election) outdated(n *packet.Notification) bool {
-	return n.State == packet.Looking && n.Round < e.round && e.isVoter[e.c.Self]
 }
 
 // answerOutsider answers a server without vote, an observer or one that wants to join. It is told our own round, which is how

@@ -43,6 +43,15 @@ func TestPacketBytes(t *testing.T) {
 	}
 }
 
+func TestStrings(t *testing.T) {
+	p := packet.Packet{Type: packet.TypeRequest, Zxid: 0x1f, Data: []byte("12"), IDs: []znode.ID{{}}}
+	require.Equal(t, "REQUEST 0x1f 2 bytes 1 ids", p.String())
+	require.Equal(t, "packet type 20", packet.Type(20).String())
+	for state, want := range []string{"looking", "following", "leading", "observing", "state 4"} {
+		require.Equal(t, want, packet.State(state).String())
+	}
+}
+
 func TestMark(t *testing.T) {
 	info := packet.LearnerInfo{ServerID: 7, Protocol: packet.Protocol, ConfigVersion: 9, Ours: true}
 	b := info.AppendJute(nil)

@@ -77,6 +77,7 @@ func TestParseRefuses(t *testing.T) {
 		var at *quorum.LineError
 		require.True(t, errors.As(err, &at))
 		require.Equal(t, line, at.Line, "%q: %v", text, err)
+		require.Contains(t, err.Error(), at.Reason)
 	}
 }
 
