@@ -13,42 +13,59 @@ import (
 
 // Reserve promises that n more bytes, each record counting its payload and RecordOverhead, can be appended without running
 // out of space. It is disk.ErrNoSpace if they cannot be had; then nothing is promised, nothing is broken, and a later call
-// may succeed. It may be called by any goroutine, and does not wait for a Sync in progress. It blocks for as long as the
-// file system takes to allocate, once every Options.Prealloc bytes.
+// may succeed. It may be called by any goroutine, and waits neither for an Append, Sync or Roll in progress nor for the disk as
+// long as there is room ahead; once every Options.Prealloc bytes there is none, and it blocks for as long as these take and the
+// file system needs to allocate.
 //
 // Promises add up; Append uses them by the size of what it appends. What turned out not to be needed is given back with
 // Release.
 func (l *Log) Reserve(n int64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return l.err
-	}
-	if err := l.allocate(l.promised + n); err != nil {
+	ok, err := l.account.promise(n)
+	if ok || err != nil {
 		return err
 	}
-	l.promised += n
-	return nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if err := l.allocate(l.account.owed() + n); err != nil {
+			return err
+		}
+		if ok, err := l.account.promise(n); ok || err != nil {
+			return err
+		}
+		// Others have been promised what was there meanwhile.
+	}
 }
 
 // Release gives back n bytes of what Reserve promised. It may be called by any goroutine.
 func (l *Log) Release(n int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.promised = max(0, l.promised-n)
+	l.account.mu.Lock()
+	defer l.account.mu.Unlock()
+	l.account.promised = max(0, l.account.promised-n)
 }
 
-// allocate makes room for n more bytes, in the file being written or, if there is none, in the spare.
+// allocate makes room for n bytes, in the file being written or, if there is none, in the spare.
 func (l *Log) allocate(n int64) error {
 	if l.cur == nil {
-		return l.prepareSpare(n)
+		err := l.prepareSpare(n)
+		l.account.setRoom(l.spareRoom())
+		return err
 	}
 	if l.pos+n <= l.reserved {
 		return nil
 	}
 	size, err := l.extend(l.cur, l.reserved, l.pos+n)
 	l.reserved = size
+	l.account.setRoom(l.reserved - l.pos)
 	return err
+}
+
+// spareRoom is how many bytes of records the spare has space for.
+func (l *Log) spareRoom() int64 {
+	if l.spare == nil {
+		return 0
+	}
+	return l.spareLen - fileHeaderLen
 }
 
 // extend allocates a file of size bytes up to at least need, by steps of Prealloc if the disk has that much. It returns the
@@ -105,7 +122,7 @@ func (l *Log) prepareSpare(n int64) error {
 
 // unlessFull breaks the log unless the error is only a lack of space.
 func (l *Log) unlessFull(err error) error {
-	if errors.Is(err, disk.ErrNoSpace) || l.err != nil {
+	if errors.Is(err, disk.ErrNoSpace) || l.account.failure() != nil {
 		return err
 	}
 	return l.broken(err)
@@ -127,8 +144,8 @@ func (l *Log) Append(group []Record) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil {
-		return l.err
+	if err := l.account.failure(); err != nil {
+		return err
 	}
 	buf, sum, err := l.encode(group)
 	if err != nil {
@@ -146,7 +163,7 @@ func (l *Log) Append(group []Record) error {
 		return l.broken(err)
 	}
 	l.pos += int64(len(buf))
-	l.promised = max(0, l.promised-int64(len(buf)))
+	l.account.use(int64(len(buf)))
 	l.last, l.sum = group[len(group)-1].Zxid, sum
 	return nil
 }
@@ -211,7 +228,7 @@ func (l *Log) startFile(zxid znode.Zxid) error {
 // Sync makes everything appended durable and returns the zxid of the last record that is. A failure breaks the log.
 func (l *Log) Sync() (znode.Zxid, error) {
 	l.mu.Lock()
-	err, f, name := l.err, l.cur, l.newDir
+	err, f, name := l.account.failure(), l.cur, l.newDir
 	l.mu.Unlock()
 	if err != nil || f == nil {
 		return l.synced, err
@@ -224,8 +241,6 @@ func (l *Log) Sync() (znode.Zxid, error) {
 		err = l.fsys.SyncDir(l.dir)
 	}
 	if err != nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		return l.synced, l.broken(err)
 	}
 	l.noteSynced()
@@ -255,8 +270,10 @@ func (l *Log) Roll() error {
 	if l.cur == nil {
 		return nil
 	}
-	if err := l.prepareSpare(l.promised); err != nil {
-		return err
+	for moved := false; !moved; moved = l.account.moveTo(l.spareRoom()) {
+		if err := l.prepareSpare(l.account.owed()); err != nil {
+			return err
+		}
 	}
 	return l.finishFile()
 }
@@ -282,5 +299,6 @@ func (l *Log) finishFile() error {
 	}
 	l.noteSynced()
 	l.pos = 0
+	l.account.setRoom(l.spareRoom())
 	return nil
 }

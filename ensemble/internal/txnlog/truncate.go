@@ -2,6 +2,7 @@ package txnlog
 
 import (
 	"hash/adler32"
+	"path/filepath"
 	"slices"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
@@ -13,11 +14,11 @@ import (
 // or a snapshot, is the caller's question: afterwards Last is the last record that was left, 0 if none. A failure breaks the
 // log; a crash on the way leaves a log without gaps that ends after zxid, to be truncated again.
 func (l *Log) Truncate(after znode.Zxid) error {
-	if l.err != nil {
-		return l.err
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.account.failure(); err != nil {
+		return err
+	}
 	if err := l.finishFile(); err != nil {
 		return err
 	}
@@ -34,7 +35,21 @@ func (l *Log) Truncate(after znode.Zxid) error {
 	if mark.Zxid != 0 {
 		kept++ // the loop has gone past the file that has it
 	}
-	for _, z := range slices.Backward(l.files[kept:]) { // one after the other, or a crash could leave a gap
+	if err := l.removeFrom(kept); err != nil {
+		return err
+	}
+	if kept > 0 {
+		if err := truncateFile(l.fsys, l.path(mark.File), mark.Offset); err != nil {
+			return l.broken(err)
+		}
+	}
+	l.last, l.synced, l.mark = mark.Zxid, mark.Zxid, mark
+	return nil
+}
+
+// removeFrom removes the files from the i-th on, durably, the newest first and one after the other, or a crash could leave a gap.
+func (l *Log) removeFrom(i int) error {
+	for _, z := range slices.Backward(l.files[i:]) {
 		err := l.fsys.Remove(l.path(z))
 		if err == nil {
 			err = l.fsys.SyncDir(l.dir)
@@ -43,14 +58,50 @@ func (l *Log) Truncate(after znode.Zxid) error {
 			return l.broken(err)
 		}
 	}
-	if kept > 0 {
-		if err := truncateFile(l.fsys, l.path(mark.File), mark.Offset); err != nil {
-			return l.broken(err)
-		}
-	}
-	l.files = l.files[:kept]
-	l.last, l.synced, l.mark = mark.Zxid, mark.Zxid, mark
+	l.files = l.files[:i]
 	return nil
+}
+
+// Clear removes every record, durably: history up to zxid is held elsewhere, in a snapshot that came from another server, and
+// the next record must follow that, whether the last one here was before it or after it. A failure breaks the log; a crash
+// on the way leaves a log without gaps, to be cleared again.
+func (l *Log) Clear(zxid znode.Zxid) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.account.failure(); err != nil {
+		return err
+	}
+	if err := l.finishFile(); err != nil {
+		return err
+	}
+	if err := l.removeFrom(0); err != nil {
+		return err
+	}
+	l.last, l.synced, l.mark = zxid, zxid, Mark{}
+	return nil
+}
+
+// Highest is the highest zxid that a directory's log files show by their names and by the records that can be read at the
+// beginning of the last one, whatever else is wrong with them; 0 if there is none.
+func Highest(fsys disk.FS, dir string) (znode.Zxid, error) {
+	files, err := Names(fsys, dir)
+	if err != nil || len(files) == 0 {
+		return 0, err
+	}
+	highest := files[len(files)-1]
+	s, what, err := openScanner(fsys, filepath.Join(dir, Name(highest)), -1)
+	if err != nil {
+		return highest, nil
+	}
+	defer s.close()
+	for what == "" {
+		payload, found, _, err := s.next()
+		if err != nil || found != more {
+			break
+		}
+		highest = max(highest, payloadZxid(payload))
+	}
+	return highest, nil
 }
 
 // lastUpTo finds the last record of a file with a zxid of at most zxid; the zero Mark if there is none.
@@ -84,11 +135,11 @@ func (l *Log) lastUpTo(file, zxid znode.Zxid) (m Mark, err error) {
 // Prune removes the files that hold no record from zxid on and none that may be needed to reach it: those before the last one
 // that begins at or before zxid. It returns the paths removed, durably. The file being written stays.
 func (l *Log) Prune(zxid znode.Zxid) ([]string, error) {
-	if l.err != nil {
-		return nil, l.err
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.account.failure(); err != nil {
+		return nil, err
+	}
 	first := 0
 	for i, z := range l.files {
 		if z <= zxid {

@@ -104,14 +104,13 @@ type Log struct {
 	last  znode.Zxid   // of the last record, or what SetLast said
 	tail  Tail
 
-	mu       sync.Mutex // guards what follows, for Reserve
-	err      error      // sticky
+	mu       sync.Mutex // guards what follows; held while files are written
 	cur      disk.File  // being written; nil before the first record after Open, Roll or Truncate
 	pos      int64      // end of the last record in cur
 	reserved int64      // cur has space up to here
-	promised int64      // bytes Reserve has promised and Append not used yet
 	spare    disk.File  // nil or ready to become cur, header written and synced
 	spareLen int64      // the spare has space up to here
+	account  account
 
 	name   znode.Zxid // of cur
 	sum    uint32     // checksum of the last record in cur
@@ -119,6 +118,75 @@ type Log struct {
 	mark   Mark       // of synced
 	newDir bool       // cur's name is not durable yet
 	buf    []byte
+}
+
+// An account is what Reserve needs to know to answer at once. It has a lock of its own, never held while anything is done to
+// the disk, so that a disk that hangs in a write or a sync does not hang those who plan.
+type account struct {
+	mu       sync.Mutex
+	err      error // sticky; why the log is broken
+	room     int64 // bytes allocated for records to come, in cur or, if there is none, in the spare
+	promised int64 // bytes Reserve has promised and Append not used yet; at most room, but for records nobody reserved for
+}
+
+// promise promises n bytes more if there is room.
+func (a *account) promise(n int64) (ok bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil || a.promised+n > a.room {
+		return false, a.err
+	}
+	a.promised += n
+	return true, nil
+}
+
+// owed is how many bytes are promised.
+func (a *account) owed() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.promised
+}
+
+// use notes that records of n bytes have been written, and takes them from what is promised.
+func (a *account) use(n int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.room -= n
+	a.promised = max(0, a.promised-n)
+}
+
+// setRoom notes how many bytes are allocated.
+func (a *account) setRoom(n int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.room = n
+}
+
+// moveTo makes the room of another file the one that promises count on, if it is enough for them.
+func (a *account) moveTo(room int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.promised > room {
+		return false
+	}
+	a.room = room
+	return true
+}
+
+func (a *account) failure() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
+}
+
+// fail makes err final, unless there is one, and returns the final one.
+func (a *account) fail(err error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err == nil {
+		a.err = disk.Broken(err)
+	}
+	return a.err
 }
 
 // Name is the file name of the log file that begins with zxid.
@@ -217,18 +285,13 @@ func (l *Log) Mark() Mark { return l.mark }
 func (l *Log) Written() int64 { return l.pos }
 
 // broken makes the failure the log's last word.
-func (l *Log) broken(err error) error {
-	if l.err == nil {
-		l.err = disk.Broken(err)
-	}
-	return l.err
-}
+func (l *Log) broken(err error) error { return l.account.fail(err) }
 
 // Close syncs, gives back the space reserved ahead and closes. A broken Log only closes, and says so.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err := l.err
+	err := l.account.failure()
 	if err == nil {
 		err = l.finishFile()
 	} else if l.cur != nil {
@@ -242,8 +305,6 @@ func (l *Log) Close() error {
 			err = l.fsys.Remove(l.sparePath())
 		}
 	}
-	if l.err == nil {
-		l.err = disk.Broken(fs.ErrClosed)
-	}
+	l.broken(fs.ErrClosed)
 	return err
 }
