@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-
-	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
 // Agreement is C1: the committed zxids rise without gaps, every server's tree went through exactly these states, and every log
@@ -38,7 +36,8 @@ func (c *Case) rising(f *findings) {
 
 // steps follows one server's tree.
 func (c *Case) steps(f *findings, server int, steps []Applied) {
-	digests := map[znode.Zxid]uint64{}
+	digests := make([]uint64, len(c.h.Txns))
+	had := make([]bool, len(c.h.Txns))
 	at := 0 // state the tree is in
 	for i := range steps {
 		s := &steps[i]
@@ -46,7 +45,10 @@ func (c *Case) steps(f *findings, server int, steps []Applied) {
 			at = c.stateAt(s.Zxid)
 			continue
 		}
-		place, ok := c.place[s.Zxid]
+		place, ok := at, at < len(c.h.Txns) && c.h.Txns[at].Zxid == s.Zxid
+		if !ok {
+			place, ok = c.place[s.Zxid]
+		}
 		if !ok {
 			f.add(s.At.At, "server %d applied %v, which was never committed", server, s.Zxid)
 			continue
@@ -58,10 +60,10 @@ func (c *Case) steps(f *findings, server int, steps []Applied) {
 		if x := &c.h.Txns[place]; x.HasDigest && x.Digest != s.Digest {
 			f.add(s.At.At, "server %d has the digest %x after %v, whose transaction says %x", server, s.Digest, s.Zxid, x.Digest)
 		}
-		if d, ok := digests[s.Zxid]; ok && d != s.Digest {
-			f.add(s.At.At, "server %d has the digest %x after %v, and had %x before", server, s.Digest, s.Zxid, d)
+		if had[place] && digests[place] != s.Digest {
+			f.add(s.At.At, "server %d has the digest %x after %v, and had %x before", server, s.Digest, s.Zxid, digests[place])
 		}
-		digests[s.Zxid] = s.Digest
+		digests[place], had[place] = s.Digest, true
 	}
 }
 

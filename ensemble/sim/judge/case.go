@@ -16,7 +16,8 @@ type Case struct {
 	byOp  []int              // by op: the transaction it became, or -1
 	byTxn []int              // by transaction: the op that asked for it, or -1
 	place map[znode.Zxid]int // of a transaction in the order
-	calls map[call]int       // ops with an xid of their own
+	calls map[call]int       // writes
+	ended []int              // answered ops in the order of their replies
 
 	walked *replay // once it was needed
 }
@@ -34,10 +35,20 @@ func Open(h *History, rules Rules) *Case {
 		h: h, rules: rules, byOp: make([]int, len(h.Ops)), byTxn: make([]int, len(h.Txns)),
 		place: make(map[znode.Zxid]int, len(h.Txns)), calls: make(map[call]int, len(h.Ops)),
 	}
+	at := make([]int32, h.seq+1) // by Seq, the op that returned then, plus one
 	for i := range h.Ops {
 		c.byOp[i] = -1
-		if o := &h.Ops[i]; o.Xid > 0 {
+		o := &h.Ops[i]
+		if o.Xid > 0 && o.Type.Write() {
 			c.calls[call{o.Session, o.Xid}] = i
+		}
+		if seq := o.Returned.Seq; seq > 0 && seq <= h.seq {
+			at[seq] = int32(i + 1)
+		}
+	}
+	for _, i := range at {
+		if i > 0 {
+			c.ended = append(c.ended, int(i-1))
 		}
 	}
 	for i := range h.Txns {

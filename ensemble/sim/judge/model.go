@@ -30,7 +30,8 @@ type modelNode struct {
 	data     []byte
 	acl      []znode.ACL
 	stat     znode.StatPersisted
-	children map[string]bool // by name
+	children map[string]bool // by name; nil while there were none
+	weight   uint64          // what it counts in the digest
 }
 
 // NewModel is an ensemble that has seen nothing. extended says whether there are TTL nodes.
@@ -69,8 +70,8 @@ func parentOf(path string) string {
 
 func nameOf(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
-// weight is what a node counts in the digest: nothing below /zookeeper.
-func (n *modelNode) weight() uint64 {
+// weigh is what a node counts in the digest: nothing below /zookeeper.
+func (n *modelNode) weigh() uint64 {
 	if strings.HasPrefix(n.path, znode.System+"/") {
 		return 0
 	}
@@ -86,20 +87,25 @@ func (m *Model) change(n *modelNode, f func()) {
 		was := *n
 		m.undo = append(m.undo, func() { m.change(n, func() { n.data, n.acl, n.stat = was.data, was.acl, was.stat }) })
 	}
-	m.digest -= n.weight()
+	m.digest -= n.weight
 	f()
-	m.digest += n.weight()
+	n.weight = n.weigh()
+	m.digest += n.weight
 }
 
 func (m *Model) put(n *modelNode) {
 	if m.undo != nil {
 		m.undo = append(m.undo, func() { m.take(n) })
 	}
-	n.children = map[string]bool{}
 	m.nodes[n.path] = n
-	m.digest += n.weight()
+	n.weight = n.weigh()
+	m.digest += n.weight
 	if n.path != znode.Root {
-		m.nodes[parentOf(n.path)].children[nameOf(n.path)] = true
+		parent := m.nodes[parentOf(n.path)]
+		if parent.children == nil {
+			parent.children = map[string]bool{}
+		}
+		parent.children[nameOf(n.path)] = true
 	}
 	if id := n.stat.Owner.Session(m.extended); id != 0 {
 		if m.owned[id] == nil {
@@ -113,7 +119,7 @@ func (m *Model) take(n *modelNode) {
 	if m.undo != nil {
 		m.undo = append(m.undo, func() { m.put(n) })
 	}
-	m.digest -= n.weight()
+	m.digest -= n.weight
 	delete(m.nodes, n.path)
 	delete(m.nodes[parentOf(n.path)].children, nameOf(n.path))
 	if id := n.stat.Owner.Session(m.extended); id != 0 {

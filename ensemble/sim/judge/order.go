@@ -35,7 +35,7 @@ func (c *Case) Order() []Violation {
 // stream follows what one connection received.
 func (c *Case) stream(f *findings, i int, asked []int, floors map[znode.SessionID]znode.Zxid) {
 	conn := &c.h.Conns[i]
-	floor, heard := conn.LastZxid, znode.Zxid(0)
+	floor, heard, carried := conn.LastZxid, znode.Zxid(0), znode.Zxid(0)
 	if conn.Asked != 0 {
 		floor = max(floor, floors[conn.Asked])
 	}
@@ -65,10 +65,12 @@ func (c *Case) stream(f *findings, i int, asked []int, floors map[znode.SessionI
 		case o.Type.Write() && o.Zxid == floor:
 			f.add(o.Returned.At, "%s: at a zxid the session had seen before it asked", c.describe(item.Index))
 		}
-		floor = max(floor, o.Zxid)
+		if floor = max(floor, o.Zxid); o.Type != wire.OpPing {
+			carried = floor
+		}
 	}
-	if conn.Session != 0 {
-		floors[conn.Session] = max(floors[conn.Session], floor, heard)
+	if conn.Session != 0 { // clients carry over what ordinary replies said, not pings and events (class ClientCnxn)
+		floors[conn.Session] = max(floors[conn.Session], carried)
 	}
 }
 
@@ -91,27 +93,21 @@ func (c *Case) program(f *findings) {
 // a reply or an event, is in it, and so in every read that follows on its session.
 func (c *Case) Sync() []Violation {
 	f := findings{check: "C12"}
-	type sight struct{ seq, state int }
-	var seen []sight
-	for i := range c.h.Ops {
-		if o := &c.h.Ops[i]; o.Returned.Happened() && inOrder(o.Zxid) {
-			seen = append(seen, sight{o.Returned.Seq, c.stateAt(o.Zxid)})
-		}
-	}
-	for i := range c.h.Events {
-		if e := &c.h.Events[i]; e.Zxid > 0 {
-			seen = append(seen, sight{e.At.Seq, c.stateAt(e.Zxid)})
-		}
-	}
-	slices.SortFunc(seen, func(a, b sight) int { return cmp.Compare(a.seq, b.seq) })
-	newest, next := 0, 0
+	newest, next, told := 0, 0, 0 // the latest state anybody has seen; replies and events looked at
 	for i := range c.h.Ops {
 		o := &c.h.Ops[i]
 		if o.Type != wire.OpSync {
 			continue
 		}
-		for ; next < len(seen) && seen[next].seq < o.Invoked.Seq; next++ {
-			newest = max(newest, seen[next].state)
+		for ; next < len(c.ended) && c.h.Ops[c.ended[next]].Returned.Seq < o.Invoked.Seq; next++ {
+			if p := &c.h.Ops[c.ended[next]]; inOrder(p.Zxid) {
+				newest = max(newest, c.stateAt(p.Zxid))
+			}
+		}
+		for ; told < len(c.h.Events) && c.h.Events[told].At.Seq < o.Invoked.Seq; told++ {
+			if e := &c.h.Events[told]; e.Zxid > 0 {
+				newest = max(newest, c.stateAt(e.Zxid))
+			}
 		}
 		if o.Done() && c.stateAt(o.Zxid) < newest {
 			f.add(o.Returned.At, "%s: before it was asked, somebody had seen %v", c.describe(i), c.h.Txns[newest-1].Zxid)

@@ -61,13 +61,17 @@ func (c *Case) lives() map[znode.SessionID]*life {
 		}
 	}
 	for i := range c.h.Ops {
-		o := &c.h.Ops[i]
-		if o.Returned.Happened() {
-			of(o.Session).pulse = append(of(o.Session).pulse, o)
-		}
-		if o.Type == wire.OpCloseSession && !of(o.Session).asked.Happened() {
+		if o := &c.h.Ops[i]; o.Type == wire.OpCloseSession && !of(o.Session).asked.Happened() {
 			of(o.Session).asked = o.Invoked
 		}
+	}
+	var l *life
+	for _, i := range c.ended {
+		o := &c.h.Ops[i]
+		if l == nil || l.id != o.Session {
+			l = of(o.Session)
+		}
+		l.pulse = append(l.pulse, o)
 	}
 	for i := range c.h.Txns {
 		switch x := &c.h.Txns[i]; x.Type {
@@ -81,9 +85,6 @@ func (c *Case) lives() map[znode.SessionID]*life {
 	}
 	for _, end := range c.h.Closes {
 		of(end.Session).closings = append(of(end.Session).closings, end)
-	}
-	for _, l := range lives {
-		slices.SortFunc(l.pulse, func(a, b *Op) int { return cmp.Compare(a.Returned.Seq, b.Returned.Seq) })
 	}
 	return lives
 }

@@ -1,9 +1,6 @@
 package judge
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
@@ -94,19 +91,7 @@ func (c *Case) asked(f *findings, i int, seen map[call]int) {
 // RealTime is C3: a write asked for after another was answered has the higher zxid.
 func (c *Case) RealTime() []Violation {
 	f := findings{check: "C3"}
-	type end struct {
-		seq  int
-		op   int
-		zxid znode.Zxid
-	}
-	var returns []end
-	for i := range c.h.Ops {
-		if o := &c.h.Ops[i]; ownWrite(o) {
-			returns = append(returns, end{o.Returned.Seq, i, o.Zxid})
-		}
-	}
-	slices.SortFunc(returns, func(a, b end) int { return cmp.Compare(a.seq, b.seq) })
-	highest := end{op: -1}
+	highest, zxid := -1, znode.Zxid(0) // of the writes answered so far
 	next := 0
 	for i := range c.h.Ops { // in order of asking
 		o := &c.h.Ops[i]
@@ -114,13 +99,13 @@ func (c *Case) RealTime() []Violation {
 		if at < 0 {
 			continue
 		}
-		for ; next < len(returns) && returns[next].seq < o.Invoked.Seq; next++ {
-			if returns[next].zxid > highest.zxid {
-				highest = returns[next]
+		for ; next < len(c.ended) && c.h.Ops[c.ended[next]].Returned.Seq < o.Invoked.Seq; next++ {
+			if p := &c.h.Ops[c.ended[next]]; ownWrite(p) && p.Zxid > zxid {
+				highest, zxid = c.ended[next], p.Zxid
 			}
 		}
-		if x := &c.h.Txns[at]; highest.op >= 0 && x.Zxid <= highest.zxid {
-			f.add(o.Invoked.At, "%s: committed as %v, although before it was asked for this was answered: %s", c.describe(i), x.Zxid, c.describe(highest.op))
+		if x := &c.h.Txns[at]; x.Zxid <= zxid {
+			f.add(o.Invoked.At, "%s: committed as %v, although before it was asked for this was answered: %s", c.describe(i), x.Zxid, c.describe(highest))
 		}
 	}
 	return f.list
