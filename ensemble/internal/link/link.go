@@ -58,7 +58,7 @@ type Limits struct {
 	// MaxOutput is how many bytes may wait to be sent on one link; default 64 MiB. A link that would need more is closed with
 	// ErrSlow. Snapshots do not count, for their bytes are made when they can be sent.
 	MaxOutput int
-	// WriteTimeout is how long the peer may take for 128 KiB; default 15 s, ErrSlow after that.
+	// WriteTimeout is how long the peer may take nothing of what it is sent; default 15 s, ErrSlow after that.
 	WriteTimeout time.Duration
 	// FirstPacket is how long who connects may take until its first packet is whole; default 5 s.
 	FirstPacket time.Duration

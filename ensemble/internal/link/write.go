@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// writeChunk is how much of the output is written at once, and has to be taken within Limits.WriteTimeout.
+// writeChunk is how much of the output is written at once.
 const writeChunk = 128 << 10
 
 // An outbound is the writer's half of a Conn; nobody else uses it.
@@ -109,21 +109,26 @@ func (o *outbound) giveBack(b []byte) {
 	}
 }
 
-// put writes p, waiting for the peer. The deadline is set anew only when an eighth of it has gone, which costs nothing while
-// packets flow.
+// put writes p, waiting for the peer as long as it takes anything at all. The deadline is set anew only when an eighth of it has gone,
+// which costs nothing while packets flow.
 func (o *outbound) put(p []byte) error {
 	limit := o.c.links.limits.WriteTimeout
-	if now := time.Now(); now.Sub(o.armed) > limit/8 {
-		o.armed = now
-		if err := o.c.nc.SetWriteDeadline(now.Add(limit + limit/8)); err != nil {
+	for {
+		if now := time.Now(); now.Sub(o.armed) > limit/8 {
+			o.armed = now
+			if err := o.c.nc.SetWriteDeadline(now.Add(limit + limit/8)); err != nil {
+				return err
+			}
+		}
+		n, err := o.c.nc.Write(p)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
+		if n == 0 {
+			return fmt.Errorf("%w: %w", ErrSlow, err)
+		}
+		p = p[n:]
 	}
-	_, err := o.c.nc.Write(p)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("%w: %w", ErrSlow, err)
-	}
-	return err
 }
 
 // streaming is the connection as a stream sees it.
