@@ -153,7 +153,7 @@ func (s *talker) talk(rng *rand.Rand) {
 }
 
 // Under any faults each link shows its handler a prefix of what was sent, in order, and one end; and after all of them are gone
-// nothing is left (ZOOKEEPER-4712).
+// nothing is left.
 func TestLinksUnderFaults(t *testing.T) {
 	for seed := range uint64(25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

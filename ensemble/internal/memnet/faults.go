@@ -168,3 +168,10 @@ func (w *wire) release() {
 		delete(w.network.wires, w)
 	}
 }
+
+// Connections is how many connections have an end that is not closed.
+func (n *Network) Connections() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.wires)
+}

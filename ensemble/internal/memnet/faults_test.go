@@ -204,6 +204,10 @@ func TestResetConnections(t *testing.T) {
 			_, err = c.Write([]byte("x"))
 			require.ErrorIs(t, err, syscall.ECONNRESET)
 		}
+		require.Equal(t, 1, network.Connections(), "it is reset, not closed")
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+		require.Zero(t, network.Connections())
 		between(t, &network)
 	})
 }
