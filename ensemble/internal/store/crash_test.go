@@ -20,6 +20,8 @@ type promise struct {
 	tried    znode.Zxid // appended or truncated away, perhaps
 	accepted [2]int64   // epoch promised, epoch being written
 	current  [2]int64
+	// installing is the snapshot that may have become all there is; -1: none
+	installing znode.Zxid
 }
 
 // A life is a server's store with its promises. Each step of the script is one call, so that a crash in it is bounded by what was
@@ -60,6 +62,20 @@ func (l *life) script() error {
 		func() error { return l.s.Close() },
 		l.open,
 		l.append(1),
+		// An election, and a leader that has less: TRUNC, then what it has, then its epoch (section 2.5's order).
+		l.accept(3), l.truncate(2), l.append(1), l.follow(3), l.epoch(3), l.append(5),
+		func() error { return save(l.s, l.p.acked) },
+		l.append(4),
+		// One that has less, and sends all of it: below the end of the log, and below a snapshot.
+		l.accept(4), l.install(func() znode.Zxid { return l.p.acked - 6 }), l.follow(4), l.append(2), l.epoch(4), l.append(2),
+		// One that is far ahead, of whose epoch this server has followed nothing.
+		l.accept(6), l.install(func() znode.Zxid { return znode.MakeZxid(6, 50) }), l.append(1), l.follow(6), l.append(2),
+		l.truncate(2), l.append(3),
+		func() error { return save(l.s, l.p.acked) },
+		l.reopen,
+		// One whose snapshot ends just where this server's history does.
+		l.accept(7), l.install(func() znode.Zxid { return l.p.acked }), l.follow(7), l.epoch(7), l.append(1),
+		func() error { return l.s.MarkServed() },
 		func() error { return l.s.Close() },
 	}
 	for _, step := range steps {
@@ -199,8 +215,38 @@ func (l *life) truncate(n int) func() error {
 	}
 }
 
+// install takes a snapshot from a leader. It has another size than one of this server's own.
+func (l *life) install(at func() znode.Zxid) func() error {
+	return func() error {
+		z := at()
+		w, err := l.s.BeginSnapshot(z)
+		if err != nil {
+			return err
+		}
+		if err := writeImage(w, z, 25); err != nil {
+			return err
+		}
+		l.p.installing = z
+		if err := l.s.Install(w); err != nil {
+			return err
+		}
+		l.p.acked, l.p.tried, l.p.installing = z, z, -1
+		if l.s.Last() != z {
+			return fmt.Errorf("after installing %v the last is %v", z, l.s.Last())
+		}
+		for range 2 {
+			d := &database{}
+			if rec, err := l.s.Reload(d.load, d.apply); err != nil || rec.Last != z || rec.Records != 0 {
+				return fmt.Errorf("reload after installing %v: %v, %w", z, rec.Last, err)
+			}
+		}
+		return nil
+	}
+}
+
 func newLife(fsys disk.FS) *life {
 	l := &life{fsys: fsys, opts: small()}
+	l.p.installing = -1
 	l.p.accepted, l.p.current = [2]int64{noEpoch, noEpoch}, [2]int64{noEpoch, noEpoch}
 	return l
 }
@@ -214,14 +260,24 @@ func (p promise) mustKeep(t *testing.T, m *disk.Mem, what string) {
 	require.NoError(t, err, what)
 	require.Empty(t, rec.Foreign, what)
 	require.Empty(t, rec.Skipped, what)
-	require.GreaterOrEqual(t, rec.Last, p.acked, what)
-	require.LessOrEqual(t, rec.Last, max(p.tried, p.acked), what)
+	installed := rec.Snapshot != nil && rec.Snapshot.Zxid == p.installing && imageSize(t, m, p.installing) == 25
+	if installed {
+		require.Equal(t, p.installing, rec.Last, what)
+		require.Len(t, mustNames(t, m), 1, what)
+	} else {
+		require.GreaterOrEqual(t, rec.Last, p.acked, what)
+		require.LessOrEqual(t, rec.Last, max(p.tried, p.acked), what)
+	}
 	require.Equal(t, rec.Last, d.last, what)
 	for i, bound := range [2][2]int64{p.accepted, p.current} {
 		v, err := s.readEpoch(epochNames[i])
 		require.NoError(t, err, what)
 		require.Contains(t, bound[:], v, what)
 	}
+	a, c, err := s.Epochs(rec.Last)
+	require.NoError(t, err, what)
+	require.GreaterOrEqual(t, c, int64(rec.Last.Epoch()), what)
+	require.GreaterOrEqual(t, a, c, what)
 	require.NoError(t, s.Append(records(rec.Last+1, 2)), what)
 	_, err = s.Sync()
 	require.NoError(t, err, what)
@@ -237,6 +293,37 @@ func (p promise) mustKeep(t *testing.T, m *disk.Mem, what string) {
 	require.NoError(t, err, "%s; as Apache sees it", what)
 	require.Equal(t, last, rec.Last, what)
 	require.NoError(t, s.Close(), what)
+}
+
+// mustNames are the snapshots in the directory.
+func mustNames(t *testing.T, m *disk.Mem) []snapshot.Name {
+	t.Helper()
+	names, err := snapshot.Names(m, filepath.Join(dataDir, versionDir))
+	require.NoError(t, err)
+	return names
+}
+
+// imageSize is how many nodes the newest snapshot of that zxid has, without the root.
+func imageSize(t *testing.T, m *disk.Mem, zxid znode.Zxid) int {
+	t.Helper()
+	for _, name := range mustNames(t, m) {
+		if name.Zxid != zxid {
+			continue
+		}
+		r, err := snapshot.Open(m, filepath.Join(dataDir, versionDir), name)
+		require.NoError(t, err)
+		defer r.Close()
+		_, err = r.Sessions()
+		require.NoError(t, err)
+		_, err = r.ACLs()
+		require.NoError(t, err)
+		for n := -1; ; n++ {
+			if err := r.Next(&snapshot.Node{}); err != nil {
+				return n
+			}
+		}
+	}
+	return -1
 }
 
 // keeps are the crashes tried at each point: what is unsynced is lost, is kept, or any part of it is.

@@ -61,8 +61,11 @@ func parseEpoch(b []byte) (int64, error) {
 
 // Epochs loads acceptedEpoch and currentEpoch and settles what is open between them and the data, whose last transaction is
 // last (class QuorumPeer, loadDataBase): a file that is missing begins with the epoch of last; a currentEpoch behind the data is
-// brought up by the left-over of an interrupted write. Whatever else does not fit is ErrEpoch, and a file that is no number a
-// *disk.Damage. A standalone server does not call it.
+// brought up to it, by the left-over of an interrupted write, or because acceptedEpoch is not behind. That is how a crash leaves
+// a learner that has the history of a leader, or a part of it from the beginning, and not yet acknowledged it; Apache's server
+// does not start then (ZOOKEEPER-1653 and its kin). To take the leader's epoch for ours is right: the data holds what
+// every server of that epoch began with, and the first of what came after. Whatever else does not fit is ErrEpoch, and a file
+// that is no number a *disk.Damage. A standalone server does not call it.
 func (s *Store) Epochs(last znode.Zxid) (acceptedEpoch, currentEpoch int64, err error) {
 	if err := s.ready(); err != nil {
 		return 0, 0, err
@@ -72,14 +75,9 @@ func (s *Store) Epochs(last znode.Zxid) (acceptedEpoch, currentEpoch int64, err 
 		return 0, 0, err
 	}
 	if epoch > currentEpoch {
-		left, err := s.readEpoch(currentName + tmpSuffix)
-		if err != nil || left < epoch {
-			return 0, 0, fmt.Errorf("%w: the last transaction is of epoch %d, %s says %d", ErrEpoch, epoch, currentName, currentEpoch)
-		}
-		if err := s.finishEpoch(left); err != nil {
+		if currentEpoch, err = s.catchUp(epoch, currentEpoch); err != nil {
 			return 0, 0, err
 		}
-		currentEpoch = left
 	}
 	if acceptedEpoch, err = s.epochOr(accepted, epoch); err != nil {
 		return 0, 0, err
@@ -88,6 +86,17 @@ func (s *Store) Epochs(last znode.Zxid) (acceptedEpoch, currentEpoch int64, err 
 		return 0, 0, fmt.Errorf("%w: %s says %d, %s %d", ErrEpoch, acceptedName, acceptedEpoch, currentName, currentEpoch)
 	}
 	return acceptedEpoch, currentEpoch, nil
+}
+
+// catchUp brings currentEpoch up to the data's.
+func (s *Store) catchUp(epoch, says int64) (int64, error) {
+	if left, err := s.readEpoch(currentName + tmpSuffix); err == nil && left >= epoch {
+		return left, s.finishEpoch(left)
+	}
+	if promised, err := s.readEpoch(acceptedName); err == nil && promised >= epoch {
+		return epoch, s.saveEpoch(current, epoch)
+	}
+	return 0, fmt.Errorf("%w: the last transaction is of epoch %d, %s says %d", ErrEpoch, epoch, currentName, says)
 }
 
 // epochOr reads an epoch, and makes the file with otherwise if it is missing.
@@ -107,16 +116,31 @@ func (s *Store) damagedEpoch(which int, err error) error {
 }
 
 // SaveAcceptedEpoch makes acceptedEpoch durable: the newest epoch this server has promised to a leader. ErrEpoch if it would fall.
-func (s *Store) SaveAcceptedEpoch(epoch int64) error { return s.raise(accepted, epoch) }
+// It may be called while the Store is untrusted.
+func (s *Store) SaveAcceptedEpoch(epoch int64) error {
+	if err := s.receptive(); err != nil {
+		return err
+	}
+	if s.untrusted && epoch < s.promised {
+		return fmt.Errorf("%w: %s from %d to %d", ErrEpoch, acceptedName, s.promised, epoch)
+	}
+	err := s.raise(accepted, epoch)
+	if err == nil {
+		s.promised = epoch
+	}
+	return err
+}
 
 // SaveCurrentEpoch makes currentEpoch durable: the newest epoch whose leader this server has followed with all its history.
 // ErrEpoch if it would fall.
-func (s *Store) SaveCurrentEpoch(epoch int64) error { return s.raise(current, epoch) }
-
-func (s *Store) raise(which int, epoch int64) error {
+func (s *Store) SaveCurrentEpoch(epoch int64) error {
 	if err := s.ready(); err != nil {
 		return err
 	}
+	return s.raise(current, epoch)
+}
+
+func (s *Store) raise(which int, epoch int64) error {
 	if now := s.witness.said.Epochs[which].Now; epoch < now || epoch < 0 {
 		return fmt.Errorf("%w: %s from %d to %d", ErrEpoch, epochNames[which], now, epoch)
 	}

@@ -12,16 +12,19 @@ import (
 
 // BeginSnapshot begins the snapshot of a tree that has every transaction up to zxid in it, and starts a new log file. The caller
 // writes to the Writer, on any one goroutine, up to and including Finish, and gives it back, on the Store's goroutine, with
-// CommitSnapshot or AbandonSnapshot; there is at most one at a time. Without space it is disk.ErrNoSpace and nothing has begun.
+// CommitSnapshot, Install or AbandonSnapshot; there is at most one at a time. Without space it is disk.ErrNoSpace and nothing has
+// begun. It may be called while the Store is untrusted.
 func (s *Store) BeginSnapshot(zxid znode.Zxid) (*snapshot.Writer, error) {
-	if err := s.ready(); err != nil {
+	if err := s.receptive(); err != nil {
 		return nil, err
 	}
 	if s.image != nil {
 		return nil, fmt.Errorf("%w: %v is being written", ErrMisuse, s.image.Name())
 	}
-	if err := s.Roll(); err != nil {
-		return nil, err
+	if !s.untrusted {
+		if err := s.Roll(); err != nil {
+			return nil, err
+		}
 	}
 	w, err := snapshot.Create(s.fsys, s.snapDir, zxid, s.opts.Compression)
 	if err != nil {
@@ -74,7 +77,7 @@ func (st *statement) forget(name snapshot.Name, keep *imageState) {
 // AbandonSnapshot gives up a snapshot. If the Writer failed for lack of space the Store goes on; after any other failure of the
 // disk it is broken.
 func (s *Store) AbandonSnapshot(w *snapshot.Writer) error {
-	if err := s.ready(); err != nil {
+	if err := s.receptive(); err != nil {
 		return err
 	}
 	if w == nil || w != s.image {

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
@@ -25,6 +24,11 @@ type Recovery struct {
 	Fresh bool
 	// Blank: there was no data at all, and the server may not begin: it must get the data from others, and must not vote.
 	Blank bool
+	// Empty: there is no transaction, and no epoch but 0, whether or not there is a snapshot of that. If the server has served
+	// before (Store.Served) its data has been lost, and it must not vote, unless Initialize says that it is meant to begin anew.
+	Empty bool
+	// Initialize: the file initialize is there. It stays until MarkServed.
+	Initialize bool
 	// Skipped are newer snapshots that are damaged. An older one and the log made good for them.
 	Skipped []*disk.Damage
 	// Foreign is why the witness was dropped, or that there was none, if so: somebody else, such as Apache's server, has written
@@ -38,9 +42,11 @@ type found struct {
 	images   []snapshot.Name
 	epochs   [2]int64
 	badEpoch [2]error
-	said     *statement // nil: no witness, or it is stale
-	place    int        // of the witness's statement; -1: no witness
-	written  uint64     // its generation
+	read     *statement // the witness's; nil: there is none
+	place    int        // of it
+	stale    bool       // somebody else has written the directory since
+	foreign  string     // why it does not count
+	said     *statement // what of it counts; nil: nothing
 }
 
 // Recover reads the directory: load is called with the newest good snapshot (again with older ones if it proves damaged; it must
@@ -56,11 +62,22 @@ func (s *Store) Recover(load func(*snapshot.Reader) error, apply func(txnlog.Rec
 	if s.log != nil {
 		return rec, fmt.Errorf("%w: recovered already", ErrMisuse)
 	}
-	f, err := s.look(&rec)
+	if s.untrusted {
+		return rec, ErrUntrusted
+	}
+	f, err := s.look()
 	if err != nil {
 		return rec, err
 	}
-	if err := s.checkEpochs(f, &rec); err != nil {
+	if resumed, err := s.resume(f); err != nil {
+		return rec, err
+	} else if resumed {
+		if f, err = s.look(); err != nil {
+			return rec, err
+		}
+	}
+	rec.Foreign, rec.Initialize = f.foreign, s.initialize
+	if err := s.checkEpochs(f); err != nil {
 		return rec, err
 	}
 	seen := map[snapshot.Name]uint32{} // checksums of what was read
@@ -89,6 +106,7 @@ func (s *Store) Recover(load func(*snapshot.Reader) error, apply func(txnlog.Rec
 	if err := s.state(f, seen); err != nil {
 		return rec, s.abort(err)
 	}
+	rec.Empty = rec.Last == 0 && max(f.epochs[accepted], f.epochs[current]) <= 0
 	return rec, nil
 }
 
@@ -96,12 +114,16 @@ func (s *Store) Recover(load func(*snapshot.Reader) error, apply func(txnlog.Rec
 func (s *Store) abort(err error) error {
 	s.log.Close()
 	s.log = nil
+	if s.witness != nil {
+		s.witness.close()
+		s.witness = nil
+	}
 	return err
 }
 
 // look reads names, epochs and the witness, and decides whether the witness is stale by what the names say.
-func (s *Store) look(rec *Recovery) (*found, error) {
-	f := &found{place: -1}
+func (s *Store) look() (*found, error) {
+	f := &found{}
 	var err error
 	if f.logs, err = txnlog.Names(s.fsys, s.logDir); err != nil {
 		return nil, err
@@ -112,18 +134,21 @@ func (s *Store) look(rec *Recovery) (*found, error) {
 	for i, name := range epochNames {
 		f.epochs[i], f.badEpoch[i] = s.readEpoch(name)
 	}
-	said, place, ok, err := readWitness(s.fsys, s.snapDir)
-	if err != nil || !ok {
-		if err == nil && len(f.logs)+len(f.images) > 0 {
-			rec.Foreign = "nothing says that this server has ever written it"
+	said, place, ok := readWitness(s.fsys, s.snapDir)
+	if ok {
+		f.read, f.place = &said, place
+		if f.foreign, err = s.foreign(f, &said); err != nil {
+			return nil, err
 		}
-		return f, err
+		f.stale = f.foreign != ""
 	}
-	f.place, f.written = place, said.Generation
-	if rec.Foreign, err = s.foreign(f, &said); err == nil && rec.Foreign == "" {
+	switch {
+	case ok && f.foreign == "" && !said.Blind:
 		f.said = &said
+	case f.foreign == "" && len(f.logs)+len(f.images) > 0:
+		f.foreign = "nothing says that this server has ever written it"
 	}
-	return f, err
+	return f, nil
 }
 
 // foreign says what of the directory the witness has never announced; empty, if nothing.
@@ -157,7 +182,7 @@ func (s *Store) foreign(f *found, said *statement) (string, error) {
 }
 
 // checkEpochs compares the epoch files with the witness, if there is one.
-func (s *Store) checkEpochs(f *found, rec *Recovery) error {
+func (s *Store) checkEpochs(f *found) error {
 	for i, name := range epochNames {
 		if err := f.badEpoch[i]; err != nil {
 			return s.damagedEpoch(i, err)
@@ -222,25 +247,35 @@ func (s *Store) unfinished(f *found, image snapshot.Found, rec *Recovery) error 
 
 // openLog opens the log with the mark of the witness.
 func (s *Store) openLog(f *found, image snapshot.Found, rec *Recovery) error {
-	opts := s.opts.Log
+	var mark txnlog.Mark
 	if f.said != nil {
-		opts.Mark = f.said.Mark
-		if n := len(f.logs); (n == 0 || f.logs[n-1] < opts.Mark.File) && image.Reader != nil && opts.Mark.Zxid <= image.Name.Zxid {
-			opts.Mark = txnlog.Mark{} // the log is gone, and the snapshot has what was in it
+		mark = f.said.Mark
+		if n := len(f.logs); (n == 0 || f.logs[n-1] < mark.File) && image.Reader != nil && mark.Zxid <= image.Name.Zxid {
+			mark = txnlog.Mark{} // the log is gone, and the snapshot has what was in it
 		}
 	}
-	opts.BeforeFile = func(name znode.Zxid) error {
-		return s.witness.state(func(st *statement) { st.Mark = txnlog.Mark{File: name, Zxid: s.log.Mark().Zxid} }, true)
-	}
-	log, err := txnlog.Open(s.fsys, s.logDir, &opts)
-	if err != nil {
+	if err := s.startLog(mark); err != nil {
 		return err
 	}
-	s.log, rec.Tail = log, log.Tail()
+	rec.Tail = s.log.Tail()
 	if rec.Tail.MarkStale {
 		rec.Foreign = filepath.Base(rec.Tail.File) + " is not as this server wrote it"
 	}
 	return nil
+}
+
+// startLog opens the log; mark is what is known to be synced.
+func (s *Store) startLog(mark txnlog.Mark) error {
+	opts := s.opts.Log
+	opts.Mark = mark
+	opts.BeforeFile = func(name znode.Zxid) error {
+		return s.witness.state(func(st *statement) { st.Mark = txnlog.Mark{File: name, Zxid: s.log.Mark().Zxid} }, true)
+	}
+	log, err := txnlog.Open(s.fsys, s.logDir, &opts)
+	if err == nil {
+		s.log = log
+	}
+	return err
 }
 
 // begin decides where history starts: in a snapshot, or before all.
@@ -263,22 +298,8 @@ func (s *Store) begin(f *found, image snapshot.Found, rec *Recovery) error {
 		}
 		return nil
 	}
-	path := filepath.Join(s.opts.LogDir, initializeName)
-	_, err := s.fsys.Stat(path)
-	switch {
-	case err == nil:
-		rec.Fresh = true
-		if err := s.fsys.Remove(path); err != nil {
-			return err
-		}
-		return s.fsys.SyncDir(s.opts.LogDir)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	case s.opts.NoInit:
-		rec.Blank = true
-	default:
-		rec.Fresh = true
-	}
+	rec.Fresh = s.initialize || !s.opts.NoInit
+	rec.Blank = !rec.Fresh
 	return nil
 }
 
@@ -320,11 +341,20 @@ func (s *Store) state(f *found, seen map[snapshot.Name]uint32) error {
 	for i, e := range f.epochs {
 		st.Epochs[i] = epochState{Now: e, Next: e}
 	}
+	var err error
+	if st.Images, err = s.listImages(f, seen); err != nil {
+		return err
+	}
+	return s.openWitness(f, st)
+}
+
+// listImages is what can be said of the snapshots in the directory.
+func (s *Store) listImages(f *found, seen map[snapshot.Name]uint32) (list []imageState, err error) {
 	for i := min(len(f.images), maxImages) - 1; i >= 0; i-- { // oldest first
 		name := f.images[i]
 		info, err := s.fsys.Stat(filepath.Join(s.snapDir, name.String()))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		img := imageState{Name: name, Size: info.Size}
 		img.CRC, img.Known = seen[name]
@@ -335,18 +365,24 @@ func (s *Store) state(f *found, seen map[snapshot.Name]uint32) error {
 				}
 			}
 		}
-		st.Images = append(st.Images, img)
+		img.Replaces = nothing
+		list = append(list, img)
 	}
-	var err error
-	if f.place >= 0 {
-		s.witness, err = takeOver(s.fsys, s.snapDir, f.place, f.written, st)
+	return list, nil
+}
+
+// openWitness opens the witness with a statement that takes the place of what it said, or makes it.
+func (s *Store) openWitness(f *found, st statement) (err error) {
+	if f.read != nil {
+		s.witness, err = takeOver(s.fsys, s.snapDir, f.place, f.read.Generation, st)
 	} else {
 		s.witness, err = createWitness(s.fsys, s.snapDir, st)
 	}
 	return err
 }
 
-// Reload reads the snapshot and the log again, as Recover does, after Truncate.
+// Reload reads the snapshot and the log again, as Recover does, after Truncate or whenever what is in memory is not to be relied
+// on. It changes nothing and may be called as often as need be; a *disk.Damage means that what was good has become bad.
 func (s *Store) Reload(load func(*snapshot.Reader) error, apply func(txnlog.Record) error) (rec Recovery, err error) {
 	if err := s.ready(); err != nil {
 		return rec, err

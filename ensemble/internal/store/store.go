@@ -3,7 +3,9 @@
 //
 //	<dataDir>/version-2/snapshot.*  acceptedEpoch  currentEpoch  bellwether.witness  bellwether.lock
 //	<dataLogDir>/version-2/log.*    bellwether.spare
-//	<dataLogDir>/initialize         an empty server may begin (see Options.NoInit)
+//	<dataLogDir>/initialize         an empty server may begin (see Options.NoInit and MarkServed)
+//	<dataDir>/bellwether.served     this server has served before
+//	bellwether.damaged.*            what was set aside by an Install (see Distrust)
 //
 // The one idea is the order in which things become durable:
 //
@@ -18,6 +20,10 @@
 // The witness makes a flipped bit noticed where Apache's format cannot: in the epoch files, in the tail of the log. It also
 // notes the checksums of snapshots, for the bits of a compressed file that decide nothing. It is no part of the data: without
 // it, or when it is stale because Apache has written the directory, everything works by Apache's rules.
+//
+// History ends up in the directory in two ways: by Append, and from a leader, as a snapshot that replaces everything (Install).
+// A directory that cannot be believed, because bytes in it are damaged or missing, is not the end either: Distrust
+// leaves it as it is and makes the Store take such a snapshot, and nothing else.
 //
 // A failure to write, sync or rename is the Store's end: it and every later call return an error that answers
 // errors.Is(err, disk.ErrBroken), since nobody knows what is on the disk until a new Store has looked. Three things are refusals
@@ -54,6 +60,8 @@ var (
 	ErrEpoch = errors.New("store: wrong epoch")
 	// ErrUnreachable: the state that was asked for cannot be had from the snapshots and the log.
 	ErrUnreachable = errors.New("store: not in the log")
+	// ErrUntrusted: the directory is not believed, and only a snapshot from a leader may be installed (see Distrust).
+	ErrUntrusted = errors.New("store: untrusted")
 	// ErrMisuse: a call out of turn.
 	ErrMisuse = errors.New("store: misuse")
 )
@@ -83,6 +91,11 @@ type Store struct {
 	witness *witness
 	image   *snapshot.Writer // begun, neither committed nor abandoned
 	failure atomic.Pointer[error]
+
+	untrusted  bool  // log is nil then, and witness is not
+	promised   int64 // while untrusted: no epoch above this one was accepted
+	served     bool  // the marker is there
+	initialize bool  // the file initialize is there
 }
 
 // Open takes a directory into use: it checks the layout, makes what is missing and locks it, so that no second Store uses it
@@ -136,6 +149,9 @@ func (s *Store) layout() error {
 		if err := s.mustLack(s.logDir, "snapshot."); err != nil {
 			return err
 		}
+	}
+	if err := s.beginnings(); err != nil {
+		return err
 	}
 	return s.sweep()
 }
@@ -207,10 +223,21 @@ func (s *Store) ready() error {
 	if err := s.Err(); err != nil {
 		return err
 	}
+	if s.untrusted {
+		return ErrUntrusted
+	}
 	if s.log == nil {
 		return fmt.Errorf("%w: not recovered yet", ErrMisuse)
 	}
 	return nil
+}
+
+// receptive says whether the Store may take a snapshot from a leader, or promise something to one.
+func (s *Store) receptive() error {
+	if s.untrusted {
+		return s.Err()
+	}
+	return s.ready()
 }
 
 // outcome passes a refusal on and makes a failure final.
@@ -326,9 +353,13 @@ func (s *Store) Close() error {
 				err = s.witness.settle()
 			}
 		}
-		s.witness.close()
 		s.log = nil
 	}
+	if s.witness != nil {
+		s.witness.close()
+		s.witness = nil
+	}
+	s.untrusted = false
 	for _, l := range s.locks {
 		l.Close()
 	}

@@ -264,6 +264,8 @@ func TestBeginning(t *testing.T) {
 	require.NoError(t, disk.Replace(m, filepath.Join(logDir, initializeName), nil))
 	s, rec = mustRecover(t, m, opts, 0)
 	require.True(t, rec.Fresh)
+	require.True(t, rec.Initialize)
+	require.NoError(t, s.MarkServed())
 	require.NoError(t, s.Close())
 	_, err := m.Stat(filepath.Join(logDir, initializeName))
 	require.Error(t, err, "it counts once")
@@ -434,9 +436,11 @@ func TestEpochs(t *testing.T) {
 		"accepted missing":            {files{currentName: "4"}, znode.MakeZxid(4, 1), 4, 4, nil},
 		"accepted missing, too late":  {files{currentName: "4"}, znode.MakeZxid(3, 1), 0, 0, ErrEpoch},
 		"accepted behind":             {files{acceptedName: "3", currentName: "4"}, 0, 0, 0, ErrEpoch},
-		"data ahead":                  {files{acceptedName: "5", currentName: "4"}, znode.MakeZxid(5, 1), 0, 0, ErrEpoch},
+		"data ahead of both":          {files{acceptedName: "4", currentName: "4"}, znode.MakeZxid(5, 1), 0, 0, ErrEpoch},
+		"data ahead, none accepted":   {files{currentName: "4"}, znode.MakeZxid(5, 1), 0, 0, ErrEpoch},
+		"data ahead, but accepted":    {files{acceptedName: "7", currentName: "4"}, znode.MakeZxid(5, 1), 7, 5, nil},
 		"data ahead, rename finished": {files{acceptedName: "5", currentName: "4", "currentEpoch.tmp": "5"}, znode.MakeZxid(5, 1), 5, 5, nil},
-		"data ahead, tmp behind":      {files{acceptedName: "5", currentName: "3", "currentEpoch.tmp": "4"}, znode.MakeZxid(5, 1), 0, 0, ErrEpoch},
+		"data ahead, tmp behind":      {files{acceptedName: "5", currentName: "3", "currentEpoch.tmp": "4"}, znode.MakeZxid(5, 1), 5, 5, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := crashable()

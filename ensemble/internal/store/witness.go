@@ -35,7 +35,8 @@ import (
 //	a compressed snapshot that loads, of the right size,
 //	with another checksum                                damage
 //
-// A stale witness counts for nothing; after recovery a new one states what was found.
+// A stale witness counts for nothing; after recovery a new one states what was found. A blind one, made for a directory that was
+// not believed and had no other, counts only for what it says of an Install (see install.go), and tells whether that is stale.
 const witnessName = "bellwether.witness"
 
 const (
@@ -66,6 +67,8 @@ type imageState struct {
 	Size  int64
 	CRC   uint32
 	Known bool // whether CRC is known
+
+	Replaces replaces // what it replaces when it is there
 }
 
 // A statement is what a witness says of its directory.
@@ -74,6 +77,7 @@ type statement struct {
 	Epochs     [2]epochState // accepted, current
 	Mark       txnlog.Mark   // File: the last log file, or the next one; the rest may lag
 	Images     []imageState  // a name may be there twice, for the old file and the new
+	Blind      bool          // nothing but the names and sizes in it is known
 }
 
 func (st *statement) images(name snapshot.Name) []imageState {
@@ -84,6 +88,16 @@ func (st *statement) images(name snapshot.Name) []imageState {
 		}
 	}
 	return v
+}
+
+// installing is the snapshot that is about to replace everything else, if there is one.
+func (st *statement) installing() (imageState, bool) {
+	for _, i := range st.Images {
+		if i.Replaces != nothing {
+			return i, true
+		}
+	}
+	return imageState{}, false
 }
 
 // oldest is the zxid before which snapshots may be there that are not named, since there was no room for more.
@@ -110,18 +124,13 @@ type witness struct {
 	buf      [statementLen]byte
 }
 
-// readWitness reads the witness of a directory. ok is false if there is none, or none that can be used.
-func readWitness(fsys disk.FS, dir string) (st statement, place int, ok bool, err error) {
-	path := filepath.Join(dir, witnessName)
-	if _, err := fsys.Stat(path); err != nil {
-		return st, 0, false, nil
-	}
-	b, err := disk.ReadFile(fsys, path, 1<<20)
+// readWitness reads the witness of a directory. ok is false if there is none, or none that can be read or used.
+func readWitness(fsys disk.FS, dir string) (st statement, place int, ok bool) {
+	b, err := disk.ReadFile(fsys, filepath.Join(dir, witnessName), 1<<20)
 	if err != nil {
-		return st, 0, false, err
+		return st, 0, false
 	}
-	st, place, ok = decodeWitness(b)
-	return st, place, ok, nil
+	return decodeWitness(b)
 }
 
 // decodeWitness finds the latest good statement, its place, and the latest good note that belongs to it.
@@ -243,10 +252,11 @@ func (w *witness) encode() []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(w.said.Images)))
 	for _, i := range w.said.Images {
 		b = binary.BigEndian.AppendUint64(b, uint64(i.Name.Zxid))
-		b = append(b, compressionCode(i.Name.Compression), boolCode(i.Known))
+		b = append(b, compressionCode(i.Name.Compression), boolCode(i.Known)|byte(i.Replaces)<<1)
 		b = binary.BigEndian.AppendUint64(b, uint64(i.Size))
 		b = binary.BigEndian.AppendUint32(b, i.CRC)
 	}
+	b = append(b, boolCode(w.said.Blind))
 	return sealPlace(b, statementLen)
 }
 
@@ -301,21 +311,23 @@ func decodeStatement(b []byte) (st statement, ok bool) {
 	n := int(binary.BigEndian.Uint16(b))
 	b = b[2:]
 	const imageLen = 22
-	if n*imageLen > len(b) {
+	if n > maxImages || n*imageLen >= len(b) {
 		return st, false
 	}
 	for range n {
 		c, good := compressionOf(b[8])
-		if !good {
+		r := replaces(b[9] >> 1)
+		if !good || r > everythingAside {
 			return st, false
 		}
 		st.Images = append(st.Images, imageState{
-			Name: snapshot.Name{Zxid: znode.Zxid(binary.BigEndian.Uint64(b)), Compression: c}, Known: b[9] == 1,
+			Name: snapshot.Name{Zxid: znode.Zxid(binary.BigEndian.Uint64(b)), Compression: c}, Known: b[9]&1 == 1, Replaces: r,
 			Size: int64(binary.BigEndian.Uint64(b[10:])), CRC: binary.BigEndian.Uint32(b[18:]),
 		})
 		b = b[imageLen:]
 	}
-	return st, true
+	st.Blind = b[0] == 1
+	return st, b[0] <= 1
 }
 
 func decodeNote(b []byte) (m txnlog.Mark, generation, count uint64, ok bool) {
