@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/memnet"
@@ -35,10 +36,11 @@ const memoryAddr = "127.0.0.1:2181"
 
 // A Server is a running server.
 type Server struct {
-	inner   *server.Server
-	network memnet.Network
-	memory  net.Listener
-	tcp     net.Listener // nil without Addr
+	inner      *server.Server
+	network    *memnet.Network
+	memory     net.Listener
+	memoryAddr string
+	tcp        net.Listener // nil without Addr
 }
 
 // Start starts a server and returns when it serves: its data is loaded, its ports are open. A nil opts is the zero Options. All
@@ -55,22 +57,12 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(opts.Members) > 0 {
-		return nil, errors.New("ensemble: this version serves a single server: Members must be empty")
-	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
 	s := &Server{}
-	if s.memory, err = s.network.Listen(memoryAddr); err != nil {
-		return nil, fmt.Errorf("ensemble: %w", err)
-	}
-	cfg.Listeners = append(cfg.Listeners, server.Listener{Listener: s.memory, Local: true})
-	if opts.Addr != "" {
-		if s.tcp, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.Addr); err != nil {
-			return nil, errors.Join(fmt.Errorf("ensemble: %w", err), s.memory.Close())
-		}
-		cfg.Listeners = append(cfg.Listeners, server.Listener{Listener: s.tcp})
+	if err := s.listen(ctx, opts, &cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("ensemble: %w", err), cfg.Close())
 	}
 	if s.inner, err = server.Start(cfg); err != nil {
 		return nil, fmt.Errorf("ensemble: %w", err)
@@ -80,6 +72,42 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 	}
 	return s, nil
 }
+
+// listen opens all of the server's ports. What is open belongs to cfg, also after an error.
+func (s *Server) listen(ctx context.Context, opts *Options, cfg *server.Config) (err error) {
+	s.network = new(memnet.Network)
+	s.memoryAddr = memoryAddr
+	if opts.Network != nil {
+		s.network = &opts.Network.net
+		s.memoryAddr = net.JoinHostPort(opts.memberHost(), strconv.Itoa(memberClientPort))
+	}
+	if s.memory, err = s.network.Listen(s.memoryAddr); err != nil {
+		return err
+	}
+	cfg.Listeners = append(cfg.Listeners, server.Listener{Listener: s.memory, Local: true})
+	if opts.Addr != "" {
+		if s.tcp, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.Addr); err != nil {
+			return err
+		}
+		cfg.Listeners = append(cfg.Listeners, server.Listener{Listener: s.tcp})
+	}
+	if len(opts.Members) > 0 {
+		cfg.Ensemble, err = opts.ensemble(ctx)
+	}
+	return err
+}
+
+// Serving waits until the server serves clients: at once when it stands alone; as one of several when there is a leader and it has
+// the leader's state. It returns the cause when ctx ends before, and why the server stopped if it did.
+func (s *Server) Serving(ctx context.Context) error {
+	if err := s.inner.Serving(ctx); err != nil {
+		return fmt.Errorf("ensemble: %w", err)
+	}
+	return nil
+}
+
+// Role is what the server is at the moment: "standalone", or "looking", "leader", "follower" or "observer".
+func (s *Server) Role() string { return s.inner.Role() }
 
 // Addr is the TCP address the server listens on, nil without one.
 func (s *Server) Addr() net.Addr {
@@ -95,7 +123,7 @@ func (s *Server) ConnectString() string {
 	if s.tcp != nil {
 		return dialable(s.tcp.Addr())
 	}
-	return memoryAddr
+	return s.memoryAddr
 }
 
 // dialable turns a wildcard address into one to connect to.
@@ -112,7 +140,7 @@ func dialable(a net.Addr) string {
 // Dial connects to the server through memory, whatever network and addr say, so that it fits where a client takes a dialer. It
 // fails once the server is closed.
 func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return s.network.Dial(ctx, memoryAddr)
+	return s.network.Dial(ctx, s.memoryAddr)
 }
 
 // Done is closed when the server has ended: after Close, or when it stopped by itself because it could not go on; Err says

@@ -1,9 +1,15 @@
 package ensemble
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/bellwether-zk/bellwether/ensemble/internal/packet"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/quorum"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/server"
 )
 
 // How long a vote waits before it is sent again, as Apache's FastLeaderElection has it.
@@ -67,4 +73,75 @@ func (m *Member) check() []error {
 		wrong(err != nil, "%d: ClientAddr %q is not host:port", m.ID, m.ClientAddr)
 	}
 	return problems
+}
+
+// ensemble opens this server's ports for the others. What it opens is the server's to close.
+func (o *Options) ensemble(ctx context.Context) (_ *server.Ensemble, err error) {
+	self := packet.ServerID(or(o.ServerID, 1))
+	e := &server.Ensemble{
+		Self: self, Quorum: o.quorum(), Hold: o.holdClients(),
+		InitLimit: or(o.Quorum.InitLimit, 10), SyncLimit: or(o.Quorum.SyncLimit, 5),
+	}
+	timeout := or(o.Quorum.ConnectTimeout, 5*time.Second)
+	dial := func(ctx context.Context, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		return o.dialPeer(ctx, addr)
+	}
+	e.DialElection, e.DialQuorum = dial, dial
+	own, _ := e.Quorum.Member(self)
+	if e.Election, err = o.listenPeers(ctx, own.Addrs[0].Election(), own.Addrs[0].ElectionPort); err != nil {
+		return nil, err
+	}
+	if e.Listener, err = o.listenPeers(ctx, own.Addrs[0].Quorum(), own.Addrs[0].QuorumPort); err != nil {
+		return nil, errors.Join(err, e.Election.Close())
+	}
+	return e, nil
+}
+
+// holdClients is for how long clients are kept while there is no leader: an election that is no longer than their shortest session
+// should go by unnoticed.
+func (o *Options) holdClients() time.Duration {
+	tick := or(o.TickTime, 3*time.Second)
+	return or(o.MinSessionTimeout, 2*tick)
+}
+
+func (o *Options) quorum() *quorum.Config {
+	c := &quorum.Config{Version: o.Quorum.ConfigVersion}
+	for i := range o.Members {
+		m := &o.Members[i]
+		c.Members = append(c.Members, quorum.Member{
+			ID:       packet.ServerID(m.ID),
+			Addrs:    []quorum.Addr{{Host: m.Host, QuorumPort: m.QuorumPort, ElectionPort: m.ElectionPort}},
+			Observer: m.Observer, Client: m.ClientAddr,
+		})
+	}
+	return c
+}
+
+func (o *Options) dialPeer(ctx context.Context, addr string) (net.Conn, error) {
+	if o.Network != nil {
+		return o.Network.net.DialFrom(ctx, o.memberHost(), addr)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", addr)
+}
+
+func (o *Options) listenPeers(ctx context.Context, addr string, port int) (net.Listener, error) {
+	if o.Network != nil {
+		return o.Network.net.Listen(addr)
+	}
+	if o.Quorum.ListenOnAllIPs {
+		addr = net.JoinHostPort("", fmt.Sprint(port))
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
+}
+
+// memberHost is this server's Host.
+func (o *Options) memberHost() string {
+	for i := range o.Members {
+		if o.Members[i].ID == or(o.ServerID, 1) {
+			return o.Members[i].Host
+		}
+	}
+	return ""
 }

@@ -35,6 +35,8 @@ type Options struct {
 	Members []Member
 	// Quorum says how a server among several keeps up with the others; without Members nothing in it counts.
 	Quorum Quorum
+	// Network carries what the Members say to each other, in memory, under their Hosts. Nil: they use TCP.
+	Network *Network
 
 	TickTime          time.Duration // unit of session deadlines, whole milliseconds (tickTime); default 3s
 	MinSessionTimeout time.Duration // shortest session timeout granted; default 2 ticks

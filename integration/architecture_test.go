@@ -37,7 +37,7 @@ func internal(names ...string) []string {
 
 var (
 	words  = internal("jute", "znode", "wire", "txn", "packet")
-	organs = internal("request", "session", "auth", "propose", "tree", "watch")
+	organs = internal("request", "session", "auth", "propose", "tree", "watch", "quorum", "election", "zab")
 
 	otel = []string{"go.opentelemetry.io/otel"}
 )
@@ -75,7 +75,7 @@ var house = []room{
 	{name: in + "rawclient", may: words, why: "the protocol from the other side"},
 	{name: in + "differential", may: append(internal("rawclient"), words...), why: "compares servers from outside"},
 
-	{name: in + "server", may: append(internal("replica", "store", "image", "front", "admin", "disk", "memnet", "snapshot", "txnlog"), append(organs, words...)...), why: "the one place where organs and senses meet"},
+	{name: in + "server", may: append(internal("replica", "store", "image", "link", "front", "admin", "disk", "memnet", "snapshot", "txnlog"), append(organs, words...)...), why: "the one place where organs and senses meet"},
 	{name: in + "zoocfg", may: words, why: "reads a file's text; server takes what it says"},
 	{name: "ensemble", may: append(internal("server", "memnet", "disk", "txnlog", "snapshot", "store", "front", "replica"), append(organs, words...)...), why: "the public face of server, whose parts' options it fills in"},
 	{name: "ensemble/sim/clock", pure: true, why: "the time of a simulated world stands on nothing"},

@@ -102,6 +102,8 @@ func own(record wire.Record) {
 		r.Data = bytes.Clone(r.Data)
 	case *wire.SetDataRequest:
 		r.Data = bytes.Clone(r.Data)
+	case *wire.SyncRequest:
+		r.Path = bytes.Clone(r.Path)
 	case *wire.ReconfigRequest:
 		r.Joining, r.Leaving, r.NewMembers = bytes.Clone(r.Joining), bytes.Clone(r.Leaving), bytes.Clone(r.NewMembers)
 	case *wire.MultiRequest:

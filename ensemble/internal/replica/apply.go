@@ -6,15 +6,13 @@ import (
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
-	"github.com/bellwether-zk/bellwether/ensemble/internal/session"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
-// ErrDiverged means that the tree after a transaction is not the tree its planner foresaw. Memory or code is broken; a server
-// that sees it must stop.
+// ErrDiverged means that the tree after a transaction is not the tree its planner foresaw. Memory, disk or code is broken.
 var ErrDiverged = errors.New("replica: the tree is not what the transaction's digest says")
 
 // A Notice is an event on its way to a connection that watches. It is dropped if the receiver may not read what it tells of:
@@ -32,68 +30,188 @@ type Applied struct {
 	Type     wire.Op // of the transaction: OpError for one that was refused
 	Conn     request.ConnID
 	Session  znode.SessionID
-	Notices  []Notice               // to be sent before the reply, in order
-	Reply    []byte                 // a frame for Conn; empty for createSession and for the server's own requests
-	Timeout  int32                  // createSession: granted, in milliseconds
-	Password [wire.PasswordLen]byte // createSession: of the new session
-	Exceeded []tree.Quota           // whose soft limits what was created or set has gone beyond, or stays beyond
+	Notices  []Notice     // to be sent before the reply, in order
+	Reply    []byte       // a frame for Conn, which is 0 when nobody here is to be answered
+	Exceeded []tree.Quota // whose soft limits what was created or set has gone beyond, or stays beyond
 }
 
-// Apply applies the oldest planned transaction if it is on disk and says what came of it; false if there is none.
-func (r *Replica) Apply(out *Applied) (bool, error) {
+// Applicable reports whether Apply would do something.
+func (r *Replica) Applicable() bool {
+	if e := r.local.first(); e != nil && (e.code != znode.CodeOK || e.Op == wire.OpSync && r.confirmedSync(e) && r.tree.Zxid() >= e.after) {
+		return true
+	}
+	return r.waiting.len() > 0 && r.waiting.first().Zxid <= min(r.committed, r.synced)
+}
+
+// Apply answers a request that waits for no transaction, or applies the oldest transaction that is committed and on disk here, and
+// says what came of it; false if there is neither. An error is the end of a server that stands alone; one of several distrusts
+// itself instead, and heals from the others.
+func (r *Replica) Apply(out *Applied, now Time) (bool, error) {
+	*out = Applied{Notices: out.Notices[:0], Reply: out.Reply[:0], Exceeded: out.Exceeded[:0]}
+	if r.settled(out) {
+		return true, nil
+	}
 	if r.waiting.len() == 0 {
 		return false, nil
 	}
-	p := r.waiting.first()
-	*out = Applied{
-		Type: p.txn.Type, Conn: p.conn, Session: p.txn.Session, Notices: out.Notices[:0], Reply: out.Reply[:0],
-		Exceeded: out.Exceeded[:0],
-	}
-	if p.code != znode.CodeOK {
-		out.Type = wire.OpError
-		out.Reply = wire.AppendErrorFrame(out.Reply, wire.ReplyHeader{Xid: p.txn.Cxid, Err: p.code})
-		r.waiting.pop()
-		return true, nil
-	}
-	if p.txn.Zxid > r.synced {
+	x := r.waiting.first()
+	if x.Zxid > r.committed || x.Zxid > r.synced {
 		return false, nil
 	}
-	out.Zxid = p.txn.Zxid
-	r.tree.Apply(&p.txn, &r.result)
-	if p.txn.HasDigest && p.txn.Digest != r.tree.Digest() {
-		return false, fmt.Errorf("%w: zxid %v, %v, digest %x, tree %x", ErrDiverged, p.txn.Zxid, p.txn.Type, p.txn.Digest, r.tree.Digest())
+	i := r.local.match(x)
+	if i > r.local.head { // a transaction proposed after these syncs is committed: who led then, leads
+		for e := r.local.head; e < i; e++ {
+			if l := &r.local.list[e]; l.Op == wire.OpSync {
+				if !l.done && e < r.local.sent {
+					r.local.ahead++ // the leader's word on it is still to come
+				}
+				l.done, l.after = true, 0
+			}
+		}
+		if !r.settled(out) {
+			panic("replica: what stands before a transaction's request waits for something")
+		}
+		return true, nil
 	}
-	r.planner.Applied(p.txn.Zxid)
-	r.sweeper.applied(r.tree, r.result.Changes)
+	var asked *local
+	if i >= 0 {
+		asked = r.local.first()
+		out.Conn = asked.Conn
+	}
+	out.Zxid, out.Type, out.Session = x.Zxid, x.Type, x.Session
+	r.tree.Apply(x, &r.result)
+	if !r.verify(x) {
+		return false, r.diverged(fmt.Errorf("%w: zxid %v, %v, digest %x, tree %x", ErrDiverged, x.Zxid, x.Type, x.Digest, r.tree.Digest()), now)
+	}
+	if r.planner != nil {
+		r.planner.Applied(x.Zxid)
+		r.sweeper.applied(r.tree, r.result.Changes)
+	}
 	r.fire(out)
 	r.complain(out)
-	r.settle(p, out)
+	r.settle(x, out)
+	if asked != nil {
+		r.local.pop()
+	}
 	r.waiting.pop()
+	switch {
+	case r.leader != nil:
+		r.leader.Applied(out.Zxid)
+	case r.history != nil:
+		r.history.Keep(out.Zxid)
+	}
 	return true, nil
 }
 
+// settled answers the oldest request if it waits for no transaction, or for none any more.
+func (r *Replica) settled(out *Applied) bool {
+	e := r.local.first()
+	if e == nil {
+		return false
+	}
+	switch {
+	case e.code != znode.CodeOK:
+		out.Reply = wire.AppendErrorFrame(out.Reply, wire.ReplyHeader{Xid: e.Xid, Err: e.code})
+		if e.Op == wire.OpCreateSession {
+			r.shut(e.Session)
+		}
+	case e.Op == wire.OpSync && r.confirmedSync(e) && r.tree.Zxid() >= e.after:
+		out.Reply = r.reply(out.Reply, &e.Request, e.Record)
+	default:
+		return false
+	}
+	out.Type, out.Conn, out.Session, out.Zxid = wire.OpError, e.Conn, e.Session, r.tree.Zxid()
+	if r.silence(out); e.Op == wire.OpCreateSession || out.Conn == 0 {
+		out.Conn, out.Reply = 0, out.Reply[:0]
+	}
+	r.local.pop()
+	return true
+}
+
+// divergingMost is how many transactions in a row may have another digest than the tree before a server under a leader of Apache's
+// believes that the fault is its own.
+const divergingMost = 64
+
+// verify compares the tree with what the transaction's planner foresaw. Apache's leaders foresee wrongly now and then, until
+// their queue has run empty; ours do not.
+func (r *Replica) verify(x *txn.Txn) bool {
+	if !x.HasDigest || r.tree.Options().NoDigest {
+		return true
+	}
+	if x.Digest == r.tree.Digest() {
+		r.diverging = 0
+		return true
+	}
+	r.diverging++
+	return r.learner != nil && !r.learner.Ours() && r.diverging < divergingMost
+}
+
 // settle makes the answer, and the tracker follow the tree where sessions came or went.
-func (r *Replica) settle(p *planned, out *Applied) {
-	switch p.txn.Type {
+func (r *Replica) settle(x *txn.Txn, out *Applied) {
+	switch x.Type {
 	case wire.OpCreateSession:
-		out.Timeout, out.Password = p.txn.Body.(*txn.CreateSession).Timeout, session.Password(p.txn.Session)
+		timeout := x.Body.(*txn.CreateSession).Timeout
+		r.opened(x.Session, timeout)
+		out.Conn = 0
 		return
 	case wire.OpCloseSession:
-		r.sessions.Close(p.txn.Session)
+		if r.sessions != nil {
+			r.sessions.Close(x.Session)
+		}
+		delete(r.moved, x.Session)
+		delete(r.touched, x.Session)
+		r.ended(x.Session, out.Conn)
+	case wire.OpError:
+		if _, opening := r.clients.opening[x.Session]; opening && x.Cxid == 0 {
+			r.shut(x.Session)
+			out.Conn = 0
+			return
+		}
 	}
-	if p.conn == 0 {
+	if r.silence(out); out.Conn == 0 {
 		return
 	}
-	head := wire.ReplyHeader{Xid: p.txn.Cxid, Zxid: p.txn.Zxid}
-	if p.txn.Type == wire.OpError {
-		head.Err = p.txn.Body.(*txn.Error).Code
+	head := wire.ReplyHeader{Xid: x.Cxid, Zxid: x.Zxid}
+	if x.Type == wire.OpError {
+		head.Err = x.Body.(*txn.Error).Code
+		if head.Err == znode.CodeSessionMoved {
+			r.lost(out)
+			return
+		}
 	}
 	b, start := wire.BeginFrame(out.Reply)
 	b = head.AppendJute(b)
 	if head.Err == znode.CodeOK {
-		b = appendOutcome(b, p.txn.Type, &r.result)
+		b = appendOutcome(b, x.Type, &r.result)
 	}
 	out.Reply = wire.EndFrame(b, start)
+}
+
+// lost ends a connection whose session speaks through another server now. It gets no answer: the refusal may have been another
+// connection's, with the same xid.
+func (r *Replica) lost(out *Applied) {
+	if c := r.clients.byConn[out.Conn]; c != nil && !c.cut {
+		r.release(out.Session)
+		c.cut = true
+		r.client(ClientOp{Kind: ClientClose, Conn: out.Conn})
+	}
+	out.Conn = 0
+}
+
+// silence leaves nobody to be answered on a connection that has been cut: an answer may have been left out there, and then no other
+// must follow.
+func (r *Replica) silence(out *Applied) {
+	if c := r.clients.byConn[out.Conn]; c != nil && c.cut {
+		out.Conn = 0
+	}
+}
+
+// shut refuses whoever asked for a session that could not be opened.
+func (r *Replica) shut(id znode.SessionID) {
+	if conn := r.clients.opening[id]; conn != 0 {
+		r.client(ClientOp{Kind: ClientRefuse, Conn: conn})
+	}
+	delete(r.clients.opening, id)
 }
 
 // appendOutcome appends the record that answers a write that was done.

@@ -27,8 +27,6 @@ func (r *Replica) Answer(out []byte, q *request.Request) []byte {
 		return wire.AppendErrorFrame(out, wire.ReplyHeader{Xid: wire.XidPing, Zxid: r.tree.Zxid()})
 	case wire.OpGetACL:
 		return r.getACL(out, q)
-	case wire.OpSync:
-		return r.sync(out, q)
 	case wire.OpGetAllChildrenNumber:
 		return r.allChildrenNumber(out, q)
 	case wire.OpGetEphemerals:
@@ -168,15 +166,6 @@ func (r *Replica) getACL(out []byte, q *request.Request) []byte {
 		acl = r.auth.Mask(acl)
 	}
 	return r.reply(out, q, &wire.ACLResponse{ACL: acl, Stat: n.Stat()})
-}
-
-// sync on a server that leads, or stands alone, has nothing to wait for: every write it has acknowledged is in its tree.
-func (r *Replica) sync(out []byte, q *request.Request) []byte {
-	var req wire.SyncRequest
-	if !decode(q, &req) {
-		return r.refuse(out, q, znode.CodeMarshallingError)
-	}
-	return r.reply(out, q, &req)
 }
 
 func (r *Replica) allChildrenNumber(out []byte, q *request.Request) []byte {

@@ -1,6 +1,8 @@
 package replica_test
 
 import (
+	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,66 +11,166 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/session"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
-const (
-	wall = 1_700_000_000_000
-	conn = request.ConnID(1)
-)
+const wall = 1_700_000_000_000
 
-// desk is a replica with somebody who hands it requests and time, one after the other.
+// desk is a replica that stands alone, with somebody who hands it requests and time, one after the other, and carries out what it wants.
 type desk struct {
 	*testing.T
-	r    *replica.Replica
-	now  replica.Time
-	log  replica.Records
-	done replica.Applied
-	xid  int32
-	id   znode.SessionID
+	r     *replica.Replica
+	now   replica.Time
+	space space
+	log   []replica.Record // everything that was given to the log
+	owed  []replica.DiskOp // of that, what is not on disk yet
+	conn  request.ConnID
+	id    znode.SessionID // which conn speaks for
+	xid   int32
+	done  replica.Applied
+
+	greeted         map[request.ConnID]wire.ConnectResponse
+	refused, closed []request.ConnID
 }
 
+// space is a log that has as much of it as it is told.
+type space struct {
+	err   error
+	taken int64
+}
+
+func (s *space) Reserve(bytes int64) error {
+	if s.err == nil {
+		s.taken += bytes
+	}
+	return s.err
+}
+
+func (s *space) Release(bytes int64) { s.taken -= bytes }
+
 func newDesk(t *testing.T) *desk {
-	d := &desk{T: t, now: replica.Time{Mono: 0, Wall: wall}}
+	d := &desk{T: t, now: replica.Time{Mono: 0, Wall: wall}, conn: 1, greeted: make(map[request.ConnID]wire.ConnectResponse)}
 	d.r = d.replica(tree.New(tree.Options{Extended: true}))
-	q := d.r.NewSession(conn, 10_000)
-	a := d.mustApply(&q)
-	require.Equal(t, wire.OpCreateSession, a.Type)
-	require.Equal(t, int32(10_000), a.Timeout)
-	d.id = a.Session
+	resp := d.mustOpen(d.conn, 10_000)
+	require.Equal(t, int32(10_000), resp.Timeout)
+	d.id = resp.Session
 	return d
 }
 
 func (d *desk) replica(t *tree.Tree) *replica.Replica {
 	reg, err := auth.New(auth.Config{})
 	require.NoError(d, err)
-	return replica.New(t, replica.Config{
-		ServerID: 1, Tick: 1000, MinTimeout: 2000, MaxTimeout: 20_000, Auth: reg, MaxWatches: 5,
+	return replica.New(replica.Config{
+		ServerID: 1, Tick: 1000, MinTimeout: 2000, MaxTimeout: 20_000, Auth: reg, MaxWatches: 5, Space: &d.space,
 		Sweep: replica.Sweep{Interval: 60_000, PerMinute: 60, MaxNeverUsed: 300_000},
-	}, d.now)
+	}, replica.Boot{Tree: t}, d.now)
 }
 
-// mustApply proposes q, says that it is on disk, and applies it.
-func (d *desk) mustApply(q *request.Request) *replica.Applied {
+// take notes what the replica wants done.
+func (d *desk) take() {
 	d.Helper()
-	d.r.Propose(q, d.now, &d.log)
-	ok, err := d.r.Apply(&d.done)
+	rd := d.r.Ready()
+	require.Empty(d, rd.Votes)
+	require.Empty(d, rd.Links)
+	for _, op := range rd.Disk {
+		require.Equal(d, replica.DiskAppend, op.Kind, "there is nothing else to write for who stands alone")
+		for _, rec := range op.Records.List {
+			op.Zxid = rec.Zxid
+			d.log = append(d.log, replica.Record{Zxid: rec.Zxid, Payload: bytes.Clone(rec.Payload)})
+		}
+		d.owed = append(d.owed, op)
+	}
+	for _, op := range rd.Clients {
+		switch op.Kind {
+		case replica.ClientGreet:
+			d.greeted[op.Conn] = op.Response
+		case replica.ClientRefuse:
+			d.refused = append(d.refused, op.Conn)
+		case replica.ClientClose:
+			d.closed = append(d.closed, op.Conn)
+		}
+	}
+	rd.Reset()
+}
+
+// sync says that everything given to the log is on disk.
+func (d *desk) sync() {
+	d.Helper()
+	for i := range d.owed {
+		d.r.Written(&d.owed[i], nil, d.now)
+	}
+	d.owed = d.owed[:0]
+}
+
+// apply applies one transaction if there is one.
+func (d *desk) apply() bool {
+	d.Helper()
+	ok, err := d.r.Apply(&d.done, d.now)
 	require.NoError(d, err)
-	require.False(d, ok, "nothing is applied before it is on disk")
-	d.r.Synced(d.r.Zxid())
-	ok, err = d.r.Apply(&d.done)
-	require.NoError(d, err)
-	require.True(d, ok)
+	d.r.Proceed(d.now)
+	d.take()
+	return ok
+}
+
+// mustApply applies what was just submitted, on disk first.
+func (d *desk) mustApply() *replica.Applied {
+	d.Helper()
+	d.take()
+	require.False(d, d.apply(), "nothing is applied before it is on disk")
+	d.sync()
+	require.True(d, d.apply())
 	return &d.done
+}
+
+func (d *desk) submit(q request.Request) {
+	d.r.Submit([]request.Request{q}, d.now)
+}
+
+func (d *desk) connect(conn request.ConnID, req wire.ConnectRequest) {
+	d.Helper()
+	d.r.Connect(conn, &req, d.now)
+	d.r.Proceed(d.now)
+	d.take()
+}
+
+// mustOpen opens a session on a connection.
+func (d *desk) mustOpen(conn request.ConnID, timeout int32) wire.ConnectResponse {
+	d.Helper()
+	d.connect(conn, wire.ConnectRequest{Timeout: timeout})
+	require.NotContains(d, d.greeted, conn, "a session is not before its transaction is applied")
+	require.Equal(d, wire.OpCreateSession, d.mustApply().Type)
+	require.Contains(d, d.greeted, conn)
+	resp := d.greeted[conn]
+	require.Equal(d, session.Password(resp.Session), [wire.PasswordLen]byte(resp.Password))
+	return resp
+}
+
+// mustAttach gives the session of an earlier connection to a new one.
+func (d *desk) mustAttach(conn request.ConnID, id znode.SessionID, timeout int32) wire.ConnectResponse {
+	d.Helper()
+	password := session.Password(id)
+	d.connect(conn, wire.ConnectRequest{Session: id, Password: password[:], Timeout: timeout})
+	require.Contains(d, d.greeted, conn)
+	require.Equal(d, id, d.greeted[conn].Session)
+	return d.greeted[conn]
+}
+
+// mustNotAttach is told that there is no such session.
+func (d *desk) mustNotAttach(conn request.ConnID, id znode.SessionID, password []byte) {
+	d.Helper()
+	d.connect(conn, wire.ConnectRequest{Session: id, Password: password, Timeout: 5000})
+	require.Equal(d, wire.ConnectResponse{Password: make([]byte, wire.PasswordLen)}, d.greeted[conn])
 }
 
 func (d *desk) write(op wire.Op, rec wire.Record) *replica.Applied {
 	d.Helper()
 	d.xid++
-	return d.mustApply(&request.Request{Conn: conn, Session: d.id, Xid: d.xid, Op: op, Record: rec})
+	d.submit(request.Request{Conn: d.conn, Session: d.id, Xid: d.xid, Op: op, Record: rec})
+	return d.mustApply()
 }
 
 func (d *desk) create(path string, mode znode.CreateMode) *replica.Applied {
@@ -91,7 +193,7 @@ func (d *desk) createTTL(path string, ttl int64) {
 func (d *desk) read(op wire.Op, rec wire.Record) (wire.ReplyHeader, wire.Record, []wire.WatcherEvent) {
 	d.Helper()
 	d.xid++
-	q := &request.Request{Conn: conn, Session: d.id, Xid: d.xid, Op: op}
+	q := &request.Request{Conn: d.conn, Session: d.id, Xid: d.xid, Op: op}
 	if rec != nil {
 		q.Body = rec.AppendJute(nil)
 	}
@@ -135,16 +237,33 @@ func (d *desk) pass(ms int64) (removed []string, closed []znode.SessionID) {
 	for end := d.now.Mono + ms; d.now.Mono < end; {
 		d.now.Mono += 1000
 		d.now.Wall += 1000
-		for _, q := range d.r.Tick(d.now) {
-			switch a := d.mustApply(&q); a.Type {
+		d.r.Tick(d.now)
+		d.take()
+		d.sync()
+		for d.apply() {
+			switch d.done.Type {
 			case wire.OpDeleteContainer:
-				removed = append(removed, q.Record.(*wire.PathRequest).Path)
+				removed = append(removed, d.logged(d.done.Zxid).Body.(*txn.Delete).Path)
 			case wire.OpCloseSession:
-				closed = append(closed, q.Session)
+				closed = append(closed, d.done.Session)
 			}
 		}
 	}
 	return removed, closed
+}
+
+// logged is a transaction as the log has it.
+func (d *desk) logged(zxid znode.Zxid) txn.Txn {
+	d.Helper()
+	for _, rec := range d.log {
+		if rec.Zxid == zxid {
+			x, err := txn.Decode(rec.Payload)
+			require.NoError(d, err)
+			return x
+		}
+	}
+	require.Fail(d, "not in the log", "%v", zxid)
+	return txn.Txn{}
 }
 
 func (d *desk) passTouched(ms int64) (removed []string) {
@@ -175,11 +294,8 @@ func TestWriteAndRead(t *testing.T) {
 	h, _, _ = d.parse(wire.OpDelete, a.Reply)
 	require.Equal(t, wire.ReplyHeader{Xid: 3, Zxid: 3, Err: znode.CodeNoNode}, h, "a refusal takes a zxid")
 
-	last := d.log.List[len(d.log.List)-1]
-	logged, err := txn.Decode(last.Payload)
-	require.NoError(t, err)
-	require.Equal(t, znode.Zxid(3), last.Zxid)
-	require.Equal(t, wire.OpError, logged.Type)
+	require.Equal(t, znode.Zxid(3), d.log[len(d.log)-1].Zxid)
+	require.Equal(t, wire.OpError, d.logged(3).Type)
 }
 
 func TestMultiRepliesOfEveryKind(t *testing.T) {
@@ -234,7 +350,9 @@ func TestNoticesComeWithTheChange(t *testing.T) {
 	require.Equal(t, znode.CodeNoWatcher, h.Err)
 
 	d.read(wire.OpGetData, &wire.WatchRequest{Path: "/w", Watch: true})
-	d.r.Drop(conn)
+	d.r.Gone(d.conn, d.now)
+	d.conn++
+	d.mustAttach(d.conn, d.id, 10_000)
 	require.Empty(t, d.write(wire.OpSetData, &wire.SetDataRequest{Path: "/w", Version: -1}).Notices, "its connection is gone")
 }
 
@@ -278,7 +396,7 @@ func TestReadsThatFail(t *testing.T) {
 		{wire.OpRemoveWatches, (&wire.WatcherRequest{Path: "/", Type: 9}).AppendJute(nil), znode.CodeMarshallingError},
 		{wire.OpSetWatches, []byte{0}, znode.CodeMarshallingError},
 	} {
-		h, _, _ := d.parse(c.op, d.r.Answer(nil, &request.Request{Conn: conn, Session: d.id, Xid: 5, Op: c.op, Body: c.body}))
+		h, _, _ := d.parse(c.op, d.r.Answer(nil, &request.Request{Conn: d.conn, Session: d.id, Xid: 5, Op: c.op, Body: c.body}))
 		require.Equal(t, wire.ReplyHeader{Xid: 5, Zxid: 1, Err: c.want}, h, "%v %q", c.op, c.body)
 	}
 }
@@ -292,63 +410,123 @@ func TestSessionExpires(t *testing.T) {
 	_, closed = d.pass(3000)
 	require.Equal(t, []znode.SessionID{d.id}, closed)
 	require.Nil(t, d.r.Tree().Node("/e"))
-	_, _, ok := d.r.Attach(d.id, nil, 5000, d.now)
-	require.False(t, ok)
+	require.Equal(t, []request.ConnID{d.conn}, d.closed, "and so does its connection")
+	password := session.Password(d.id)
+	d.mustNotAttach(2, d.id, password[:])
 }
 
 func TestAttach(t *testing.T) {
 	d := newDesk(t)
-	q := d.r.NewSession(2, 1)
-	a := d.mustApply(&q)
-	require.Equal(t, int32(2000), a.Timeout, "negotiated up")
-	_, _, ok := d.r.Attach(a.Session, make([]byte, 16), 5000, d.now)
-	require.False(t, ok, "wrong password")
-	got, _, ok := d.r.Attach(a.Session, a.Password[:], 100_000, d.now)
-	require.True(t, ok)
-	require.Equal(t, int32(20_000), got)
+	resp := d.mustOpen(2, 1)
+	require.Equal(t, int32(2000), resp.Timeout, "negotiated up")
+	d.mustNotAttach(3, resp.Session, make([]byte, wire.PasswordLen))
+	require.Equal(t, []request.ConnID{2}, d.closed, "whoever spoke for it is cut off before the password is looked at")
+	require.Equal(t, int32(20_000), d.mustAttach(4, resp.Session, 100_000).Timeout)
+	require.Equal(t, []request.ConnID{2}, d.closed, "nobody spoke for it")
+	d.mustAttach(5, resp.Session, 5000)
+	require.Equal(t, []request.ConnID{2, 4}, d.closed)
+}
+
+func TestNothingIsTakenFromAConnectionThatWasCut(t *testing.T) {
+	d := newDesk(t)
+	d.mustAttach(2, d.id, 10_000)
+	d.submit(request.Request{Conn: 1, Session: d.id, Xid: 1, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/a", ACL: znode.OpenACL(), TTL: -1}})
+	d.take()
+	require.Empty(t, d.owed)
+	require.Equal(t, []request.ConnID{1}, d.closed)
 }
 
 func TestAttachComesAfterTheSessionsWrites(t *testing.T) {
 	d := newDesk(t)
-	q := d.r.NewSession(2, 5000)
-	a := d.mustApply(&q)
-	other, password := a.Session, a.Password
-	write := request.Request{Conn: 2, Session: other, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/a", ACL: znode.OpenACL()}}
-	d.r.Propose(&write, d.now, &d.log)
-	write.Session = d.id
-	d.r.Propose(&write, d.now, &d.log)
-	_, after, ok := d.r.Attach(other, password[:], 5000, d.now)
-	require.True(t, ok)
-	require.Equal(t, d.r.Zxid()-1, after, "others' writes do not count")
-	d.r.Synced(d.r.Zxid())
-	for range 2 {
-		ok, err := d.r.Apply(&d.done)
-		require.NoError(t, err)
-		require.True(t, ok)
-	}
-	_, after, ok = d.r.Attach(other, password[:], 5000, d.now)
-	require.True(t, ok)
-	require.Zero(t, after)
+	other := d.mustOpen(2, 5000).Session
+	write := request.Request{Conn: 2, Session: other, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/a", ACL: znode.OpenACL(), TTL: -1}}
+	d.submit(write)
+	write.Conn, write.Session = d.conn, d.id
+	d.submit(write)
+	password := session.Password(other)
+	d.connect(3, wire.ConnectRequest{Session: other, Password: password[:], Timeout: 5000})
+	require.NotContains(t, d.greeted, request.ConnID(3))
+	d.sync()
+	require.True(t, d.apply())
+	require.Equal(t, other, d.done.Session)
+	require.Equal(t, other, d.greeted[3].Session, "others' writes do not count")
+	require.True(t, d.apply())
+	require.Equal(t, d.conn, d.done.Conn)
+	d.mustAttach(4, other, 5000)
 }
 
-func TestRefuseWaitsItsTurn(t *testing.T) {
+func TestRefusalsWaitTheirTurn(t *testing.T) {
 	d := newDesk(t)
-	first := request.Request{Conn: conn, Session: d.id, Xid: 1, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/a", ACL: znode.OpenACL(), TTL: -1}}
-	d.r.Propose(&first, d.now, &d.log)
+	write := func(xid int32) request.Request {
+		return request.Request{Conn: d.conn, Session: d.id, Xid: xid, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/a", ACL: znode.OpenACL(), TTL: -1}}
+	}
+	d.submit(write(1))
 	before := d.r.Zxid()
-	d.r.Refuse(&request.Request{Conn: conn, Session: d.id, Xid: 2, Op: wire.OpCreate}, znode.CodeSystemError)
+	d.space.err = errors.New("full")
+	d.submit(write(2))
+	d.connect(2, wire.ConnectRequest{Timeout: 5000})
+	require.ErrorIs(t, d.r.Full(), d.space.err)
 	require.Equal(t, before, d.r.Zxid(), "a refusal without a place in the order takes no zxid")
-	ok, err := d.r.Apply(&d.done)
-	require.NoError(t, err)
-	require.False(t, ok, "the answer must not overtake that of the write before")
-	d.r.Synced(before)
-	_, err = d.r.Apply(&d.done)
-	require.NoError(t, err)
-	ok, err = d.r.Apply(&d.done)
-	require.NoError(t, err)
-	require.True(t, ok)
+	require.False(t, d.r.Applicable())
+	require.False(t, d.apply(), "the answer must not overtake that of the write before")
+	require.Empty(t, d.refused)
+	d.sync()
+	require.True(t, d.r.Applicable())
+	require.True(t, d.apply())
+	require.Equal(t, before, d.done.Zxid)
+	require.True(t, d.apply())
 	h, _, _ := d.parse(wire.OpCreate, d.done.Reply)
 	require.Equal(t, wire.ReplyHeader{Xid: 2, Err: znode.CodeSystemError}, h)
+	require.True(t, d.apply())
+	require.Zero(t, d.done.Conn)
+	require.Equal(t, []request.ConnID{2}, d.refused, "a session is a write too")
+	require.False(t, d.apply())
+}
+
+func TestFullDisk(t *testing.T) {
+	d := newDesk(t)
+	d.create("/e", znode.ModeEphemeral)
+	d.space.err = errors.New("full")
+	_, closed := d.pass(60_000)
+	require.Empty(t, closed, "what time makes due waits for space")
+	d.submit(request.Request{Conn: d.conn, Session: d.id, Xid: 7, Op: wire.OpSync, Record: &wire.SyncRequest{Path: []byte("/e")}})
+	require.True(t, d.apply())
+	h, _, _ := d.parse(wire.OpSync, d.done.Reply)
+	require.Equal(t, wire.ReplyHeader{Xid: 7, Zxid: 2}, h, "a sync needs none")
+	d.space.err = nil
+	_, closed = d.pass(20_000)
+	require.Equal(t, []znode.SessionID{d.id}, closed)
+	var used int64
+	for _, rec := range d.log {
+		used += int64(len(rec.Payload)) + 16
+	}
+	require.Equal(t, used, d.space.taken, "what was reserved and not used was given back")
+}
+
+func TestSyncWaitsItsTurn(t *testing.T) {
+	d := newDesk(t)
+	sync := request.Request{Conn: d.conn, Session: d.id, Xid: 9, Op: wire.OpSync, Record: &wire.SyncRequest{Path: []byte("/s")}}
+	answered := func() {
+		t.Helper()
+		require.True(t, d.apply())
+		h, rec, _ := d.parse(wire.OpSync, d.done.Reply)
+		require.Equal(t, wire.ReplyHeader{Xid: 9, Zxid: d.r.Tree().Zxid()}, h)
+		require.Equal(t, "/s", string(rec.(*wire.SyncRequest).Path))
+		require.Equal(t, d.conn, d.done.Conn)
+	}
+	d.submit(sync)
+	require.True(t, d.r.Applicable())
+	answered()
+	d.submit(request.Request{Conn: d.conn, Session: d.id, Xid: 1, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/a", ACL: znode.OpenACL(), TTL: -1}})
+	d.submit(sync)
+	d.take()
+	require.Len(t, d.owed, 1, "a sync takes no zxid")
+	require.False(t, d.apply(), "not before the write before it")
+	d.sync()
+	require.True(t, d.apply())
+	require.Equal(t, wire.OpCreate, d.done.Type)
+	answered()
+	require.False(t, d.apply())
 }
 
 func TestContainersAreSwept(t *testing.T) {
@@ -393,24 +571,28 @@ func TestSweepWaitsForWhatItHasRemoved(t *testing.T) {
 	d.create("/a", znode.ModeContainer)
 	d.create("/a/x", znode.ModePersistent)
 	d.write(wire.OpDelete, &wire.DeleteRequest{Path: "/a/x", Version: -1})
-	look := func() []request.Request {
+	look := func() (removals int) {
 		d.now.Mono += 60_000
 		d.r.Touch(d.id, d.now.Mono)
-		return d.r.Tick(d.now)
+		before := len(d.log)
+		d.r.Tick(d.now)
+		d.take()
+		for _, rec := range d.log[before:] {
+			require.Equal(t, wire.OpDeleteContainer, d.logged(rec.Zxid).Type)
+			removals++
+		}
+		return removals
 	}
-	due := look()
-	require.Len(t, due, 1)
-	d.r.Propose(&due[0], d.now, &d.log)
+	require.Equal(t, 1, look())
 	for range 10 {
-		require.Empty(t, look(), "it is on its way, however long the disk takes")
+		require.Zero(t, look(), "it is on its way, however long the disk takes")
 	}
-	d.r.Synced(d.r.Zxid())
-	_, err := d.r.Apply(&d.done)
-	require.NoError(t, err)
+	d.sync()
+	require.True(t, d.apply())
 	d.create("/a", znode.ModeContainer)
 	d.create("/a/x", znode.ModePersistent)
 	d.write(wire.OpDelete, &wire.DeleteRequest{Path: "/a/x", Version: -1})
-	require.Len(t, look(), 1)
+	require.Equal(t, 1, look())
 }
 
 func TestMultiReadIsBounded(t *testing.T) {
@@ -431,8 +613,9 @@ func TestGoesOnFromATree(t *testing.T) {
 	d := newDesk(t)
 	d.create("/e", znode.ModeEphemeral)
 	d.r = d.replica(d.r.Tree())
-	require.Empty(t, d.r.Orphans())
-	_, closed := d.pass(13_000)
+	_, closed := d.pass(9000)
+	require.Empty(t, closed)
+	_, closed = d.pass(4000)
 	require.Equal(t, []znode.SessionID{d.id}, closed, "a session in the tree gets its full timeout, and no more")
 
 	load := tree.NewLoader(tree.Options{})
@@ -444,10 +627,8 @@ func TestGoesOnFromATree(t *testing.T) {
 	old, err := load.Tree(9)
 	require.NoError(t, err)
 	d.r = d.replica(old)
-	orphans := d.r.Orphans()
-	require.Len(t, orphans, 1)
-	require.Equal(t, znode.SessionID(77), orphans[0].Session)
-	d.mustApply(&orphans[0])
+	_, closed = d.pass(1000)
+	require.Equal(t, []znode.SessionID{77}, closed, "left over from a crash")
 	require.Nil(t, d.r.Tree().Node("/dead"))
 	require.Equal(t, znode.Zxid(10), d.r.Zxid())
 }
@@ -455,8 +636,7 @@ func TestGoesOnFromATree(t *testing.T) {
 func TestSessionIDsInUseArePassedOver(t *testing.T) {
 	d := newDesk(t)
 	d.r = d.replica(d.r.Tree()) // a second run that begins in the same millisecond
-	q := d.r.NewSession(2, 10_000)
-	require.NotEqual(t, d.id, q.Session)
+	require.NotEqual(t, d.id, d.mustOpen(2, 10_000).Session)
 }
 
 func TestWatchesAreBounded(t *testing.T) {

@@ -37,8 +37,11 @@ type Request struct {
 	Last   bool       // after its answer the connection is closed
 }
 
-// Ordered reports whether r takes part in the order: it is a write, and not settled already.
-func (r *Request) Ordered() bool { return r.Op.Write() && r.Answer == nil && r.Err == 0 }
+// Ordered reports whether r takes part in the order: it is a write, or a sync, which waits for the writes before it be they
+// whose they may, and it is not settled already.
+func (r *Request) Ordered() bool {
+	return (r.Op.Write() || r.Op == wire.OpSync) && r.Answer == nil && r.Err == 0
+}
 
 // maxIdle is for how many requests an empty Lane keeps room.
 const maxIdle = 64

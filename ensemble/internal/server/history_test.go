@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/front"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/rawclient"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
@@ -149,10 +150,7 @@ func (p *person) live() {
 		case 0:
 			require.NoError(p, p.c.Close())
 		case 1: // the server breaks off
-			p.connsMu.RLock()
-			c := p.owners[p.c.Session()]
-			p.connsMu.RUnlock()
-			c.Close()
+			p.speaker(p.c.Session()).Close()
 		case 2: // taken over while it is in use
 		}
 		p.attach()
@@ -328,12 +326,8 @@ func (h *history) mustBeForgotten() {
 	require.False(h, slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "e-") }), "%v", names)
 	require.NoError(h, u.CloseSession(h.Context()))
 	synctest.Wait()
-	view{h.Server}.asked(func() {
-		require.Empty(h, h.opening)
-		require.Empty(h, h.knocking)
-		require.Empty(h, h.attached)
-		require.Empty(h, h.cut)
-		require.Empty(h, h.due)
+	h.inCore(func() {
+		require.True(h, h.replica.Idle(), "nothing is kept for who is gone")
 		require.Zero(h, h.replica.Sessions().Len())
 		require.Zero(h, h.replica.Waiting())
 	})
@@ -342,6 +336,17 @@ func (h *history) mustBeForgotten() {
 	h.watching.Unlock()
 	h.connsMu.RLock()
 	require.Empty(h, h.conns)
-	require.Empty(h, h.owners)
 	h.connsMu.RUnlock()
+}
+
+// speaker is a connection that has the session, nil if there is none.
+func (s *Server) speaker(id znode.SessionID) *front.Conn {
+	s.connsMu.RLock()
+	defer s.connsMu.RUnlock()
+	for _, g := range s.conns {
+		if g.conn.Session() == id {
+			return g.conn
+		}
+	}
+	return nil
 }

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/image"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/store"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/txnlog"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/zab"
 )
 
 // ErrNotServable means that a data directory may not be served from by this server alone: it is empty, and may not be begun in.
@@ -25,30 +29,115 @@ func (s *Server) load() (err error) {
 		}
 	}()
 	begun := time.Now()
-	l := image.NewLoading(s.cfg.Tree, image.Hooks{})
-	rec, err := s.store.Recover(l.Snapshot, l.Record)
+	boot, rec, err := s.boot()
 	if err != nil {
 		return err
 	}
-	loaded := l.Tree()
-	if rec.Blank {
-		return ErrNotServable
-	}
-	if err := s.judge(l, &rec); err != nil {
-		return err
-	}
-	s.replica = replica.New(loaded, replica.Config{
-		ServerID: s.cfg.ID, Tick: s.cfg.Tick.Milliseconds(),
-		MinTimeout: int32(s.cfg.MinTimeout / time.Millisecond), MaxTimeout: int32(s.cfg.MaxTimeout / time.Millisecond),
-		Propose: s.cfg.Propose, Auth: s.auth, Sweep: s.cfg.Sweep, MaxWatches: s.cfg.MaxWatches, Watches: &s.watching,
-	}, s.now())
+	s.replica = replica.New(s.replicaConfig(), boot, s.now())
 	s.sinceSnapshot = rec.Records
-	s.log.Info("data loaded", "server", s.cfg.ID, "zxid", loaded.Zxid(), "nodes", loaded.NodeCount(), "replayed", rec.Records, "took", time.Since(begun))
-	if rec.Snapshot == nil || l.Diverged() != nil && !l.Settled() {
+	s.log.Info("data loaded", "server", s.cfg.ID, "zxid", boot.Tree.Zxid(), "nodes", boot.Tree.NodeCount(), "replayed", rec.Records, "took", time.Since(begun))
+	if boot.Untrusted != nil {
+		s.log.Error("what is on this server's disk counts in no quorum until a leader's data has replaced it", "server", s.cfg.ID, "error", boot.Untrusted)
+		return nil
+	}
+	if rec.Snapshot == nil || s.unsettled {
 		// Without any, Apache's server would not open the directory; and what did not settle must not be read again.
 		return s.firstSnapshot()
 	}
 	return nil
+}
+
+// ErrLost means that the data of a server is gone which has served before.
+var ErrLost = errors.New("server: no data, but this server has served before: it must get its data from the others, or be told to begin anew by a file initialize")
+
+// boot reads the data directory. What a member of an ensemble finds damaged or lost there is not its end: the others have it.
+func (s *Server) boot() (boot replica.Boot, rec store.Recovery, err error) {
+	l := image.NewLoading(s.cfg.Tree, s.hooks())
+	if rec, err = s.store.Recover(l.Snapshot, l.Record); err == nil {
+		err = s.judge(l, &rec)
+	}
+	boot = replica.Boot{Tree: l.Tree(), History: s.history, Served: s.store.Served()}
+	if s.cfg.Ensemble == nil {
+		if err == nil && rec.Blank {
+			err = ErrNotServable
+		}
+		return boot, rec, err
+	}
+	if err == nil {
+		boot.AcceptedEpoch, boot.CurrentEpoch, err = s.store.Epochs(l.Tree().Zxid())
+	}
+	switch {
+	case err != nil && curable(err):
+		boot.Untrusted = err
+		boot.Tree, boot.CurrentEpoch = tree.New(s.cfg.Tree), 0
+		s.history.Reset(0)
+		rec = store.Recovery{}
+		boot.AcceptedEpoch, err = s.store.Distrust()
+	case err == nil && rec.Blank:
+		boot.Untrusted = ErrNotServable
+	case err == nil && rec.Empty && s.store.Served() && !rec.Initialize:
+		boot.Untrusted = ErrLost
+	}
+	return boot, rec, err
+}
+
+// curable reports whether an error is about what was read, for which there are others who have it, and not about the disk.
+func curable(err error) bool {
+	if errors.Is(err, disk.ErrBroken) {
+		return false
+	}
+	for _, kind := range []error{disk.ErrDamaged, store.ErrNoSnapshot, store.ErrEpoch, image.ErrDiverged, tree.ErrBadImage, jute.ErrMalformed} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// historyCount and historyBytes bound what a member of an ensemble remembers of its log, for others that lag behind.
+const (
+	historyCount = 100_000
+	historyBytes = 64 << 20
+)
+
+// hooks keep the end of what is loaded for the history. A log that was written alone may have gaps; then it begins behind the last.
+func (s *Server) hooks() image.Hooks {
+	if s.cfg.Ensemble == nil {
+		return image.Hooks{}
+	}
+	s.history = zab.NewHistory(0, historyCount, historyBytes)
+	return image.Hooks{
+		Base: s.history.Reset,
+		Record: func(r txnlog.Record) {
+			if s.history.Add(zab.Record{Zxid: r.Zxid, Payload: r.Payload}) != nil {
+				s.history.Reset(r.Zxid)
+			}
+		},
+	}
+}
+
+// reload reads tree and history again, after the log was cut. It runs on the store's goroutine while the core waits for it.
+func (s *Server) reload() (*tree.Tree, error) {
+	l := image.NewLoading(s.cfg.Tree, image.Hooks{})
+	if _, err := s.store.Reload(l.Snapshot, l.Record); err != nil {
+		return nil, err
+	}
+	return l.Tree(), nil
+}
+
+func (s *Server) replicaConfig() replica.Config {
+	c := replica.Config{
+		ServerID: s.cfg.ID, Tick: s.cfg.Tick.Milliseconds(),
+		MinTimeout: int32(s.cfg.MinTimeout / time.Millisecond), MaxTimeout: int32(s.cfg.MaxTimeout / time.Millisecond),
+		Propose: s.cfg.Propose, Auth: s.auth, Sweep: s.cfg.Sweep, MaxWatches: s.cfg.MaxWatches, Eager: s.cfg.Eager, Watches: &s.watching,
+	}
+	if e := s.cfg.Ensemble; e != nil {
+		c.Quorum, c.Self, c.InitLimit, c.SyncLimit = e.Quorum, e.Self, e.InitLimit, e.SyncLimit
+		c.Hold, c.CounterStart = e.Hold.Milliseconds(), e.CounterStart
+	} else {
+		c.Space = s.store
+	}
+	return c
 }
 
 // judge reports what was strange about the data, and refuses what must not be served.
@@ -62,6 +151,7 @@ func (s *Server) judge(l *image.Loading, rec *store.Recovery) error {
 	if rec.Tail.Cut > 0 {
 		s.log.Info("an unfinished record, never acknowledged, was cut off", "server", s.cfg.ID, "file", rec.Tail.File, "offset", rec.Tail.Offset, "bytes", rec.Tail.Cut)
 	}
+	s.unsettled = l.Diverged() != nil && !l.Settled()
 	if err := l.Diverged(); err != nil {
 		if rec.Foreign == "" && !l.Settled() {
 			return err

@@ -1,12 +1,13 @@
 // Package server gives one replica its life: a store, client connections and a clock. It owns every goroutine of a server.
 //
-// One goroutine, the core, owns the [replica.Replica]. Connections leave their writes with it in batches; it plans them, hands
-// the records to the log's goroutine, and when that says how far the disk has them, applies them and answers. Reads never come
-// here: connections answer them on their own goroutines, sharing the tree under a read lock that the core takes for itself
-// while it applies. A snapshot is written by a goroutine of its own, a piece at a time under the same read lock.
+// One goroutine, the core, owns the [replica.Replica] and decides nothing: it tells it what has happened, applies what may be
+// applied, and carries out what it wants. Clients' connections leave their writes with it in batches, the links to other servers
+// their packets; what is for the disk it hands to the log's goroutine, which says when it is done. Reads never come here:
+// connections answer them on their own goroutines, sharing the tree under a read lock that the core takes for itself while it
+// applies. A snapshot is written, or sent to another server, by a goroutine of its own, a piece at a time under the same read lock.
 //
-// Lock order: tree, then watching or conns, then a connection's own. A failure of the disk, or a tree that differs from what was
-// planned, stops the whole server: nothing is acknowledged after it, and [Server.Err] says why.
+// Lock order: tree, then watching or conns, then a connection's own. A failure of the disk, or a tree of a lone server that
+// differs from what was planned, stops the whole server: nothing is acknowledged after it, and [Server.Err] says why.
 package server
 
 import (
@@ -29,6 +30,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/internal/store"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/zab"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
@@ -68,6 +70,19 @@ type Config struct {
 
 	Words []string // four-letter words answered besides srvr
 	Log   *slog.Logger
+
+	Ensemble *Ensemble // nil: the server stands alone
+}
+
+// Close closes the ports of a server that was not started.
+func (c *Config) Close() (err error) {
+	for _, l := range c.Listeners {
+		err = errors.Join(err, l.Close())
+	}
+	if c.Ensemble != nil {
+		err = errors.Join(err, c.Ensemble.Election.Close(), c.Ensemble.Listener.Close())
+	}
+	return err
 }
 
 // clientPort is the TCP port clients use, -1 without one.
@@ -80,9 +95,6 @@ func (c *Config) clientPort() int {
 	return -1
 }
 
-// tickEvery is how often the core looks at the clock.
-func (c *Config) tickEvery() time.Duration { return max(c.Tick/4, time.Millisecond) }
-
 // A Server is a running server.
 type Server struct {
 	cfg   Config
@@ -93,64 +105,70 @@ type Server struct {
 	front *front.Server
 	words *admin.Words
 
-	tree     sync.RWMutex // the replica's tree: R to read it, W to change it
-	watching sync.Mutex   // the replica's watches
-	replica  *replica.Replica
+	tree      sync.RWMutex // the replica's tree: R to read it, W to change it
+	watching  sync.Mutex   // the replica's watches
+	replica   *replica.Replica
+	history   *zab.History // the replica's
+	unsettled bool         // what was loaded does not match its last digest
 
 	// The core's own.
 	writer                             *writer
-	records                            replica.Records
 	applied                            replica.Applied
 	taken                              inbox
-	knocking                           []*handshake                  // not taken up yet
-	opening                            map[request.ConnID]*handshake // whose new session is not applied yet; nil: gone meanwhile
-	attached                           []*handshake                  // not answered yet; the rest of its session's last writes comes first
-	cut                                map[request.ConnID]bool       // have lost their session to another, and are not gone yet
-	due                                []request.Request             // what time asks for and the log had no space for
+	finished                           []finishedOp
+	withheld                           []replica.DiskOp // wait for a snapshot to end
 	dirty                              []*front.Conn
 	frame                              []byte               // the last notification made
 	told                               event                // what it says
 	complained                         map[string]time.Time // when a quota's soft limit was last complained about
+	wasFull                            bool                 // the log had no space
 	nextPurge                          time.Time
 	sinceSnapshot, snapAfter           int   // transactions; the next snapshot comes after so many
 	bytesSinceSnapshot, snapAfterBytes int64 // of log, likewise; snapAfterBytes 0: no bound
+	peers                              *peerage
 
 	inMu sync.Mutex
 	in   inbox         // guarded by inMu
+	room *sync.Cond    // on inMu: the core has taken what came from other servers
 	wake chan struct{} // room for one
 	ask  chan func()   // run by the core between turns
 
 	connsMu sync.RWMutex
-	conns   map[request.ConnID]attachment   // those that want or have a session
-	owners  map[znode.SessionID]*front.Conn // who speaks for a session: one of conns, with that session
+	conns   map[request.ConnID]guest // those that want or have a session
+	changed chan struct{}            // closed, and replaced, when mode changes
 
-	snapshots    latency
-	snapshotting atomic.Bool // one is being written
-	purging      atomic.Bool // old ones are being removed
-	traceMask    atomic.Int64
-	full         atomic.Bool // the log has no space
-	closing      sync.Once
-	stopping     chan struct{} // closed when the server is to end
-	done         chan struct{} // closed when it has
-	failure      atomic.Pointer[error]
-	running      sync.WaitGroup
+	fresh  atomic.Bool // clients may be told that their sessions live
+	owedMu sync.Mutex
+	owed   map[request.ConnID]bool // whose pings wait until they may
+	mode   atomic.Int32            // a replica.Role, with serving in the sign
+
+	snapshots latency
+	dump      dumping
+	purging   atomic.Bool // old ones are being removed
+	traceMask atomic.Int64
+	closing   sync.Once
+	ctx       context.Context // ends when the server is to end
+	cancel    context.CancelFunc
+	stopping  chan struct{} // closed when the server is to end
+	done      chan struct{} // closed when it has
+	failure   atomic.Pointer[error]
+	running   sync.WaitGroup
 }
 
 // Start loads the data and serves. It returns when clients are answered.
 func Start(cfg Config) (_ *Server, err error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, begun: time.Now(),
-		complained: make(map[string]time.Time), opening: make(map[request.ConnID]*handshake), cut: make(map[request.ConnID]bool),
-		wake: make(chan struct{}, 1), ask: make(chan func()),
-		conns: make(map[request.ConnID]attachment), owners: make(map[znode.SessionID]*front.Conn),
+		complained: make(map[string]time.Time), wake: make(chan struct{}, 1), ask: make(chan func()),
+		conns: make(map[request.ConnID]guest), changed: make(chan struct{}), owed: make(map[request.ConnID]bool),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.room = sync.NewCond(&s.inMu)
 	s.traceMask.Store(defaultTraceMask)
 	defer func() {
 		if err != nil {
-			for _, l := range cfg.Listeners {
-				err = errors.Join(err, l.Close())
-			}
+			err = errors.Join(err, cfg.Close())
 		}
 	}()
 	if s.auth, err = auth.New(cfg.Auth); err != nil {
@@ -163,8 +181,9 @@ func Start(cfg Config) (_ *Server, err error) {
 	s.front = front.New(backend{s}, s.auth, cfg.Front)
 	s.writer = newWriter(s)
 	s.draw()
-	s.due = s.replica.Orphans()
-	s.proposeDue(s.now())
+	if cfg.Ensemble != nil {
+		s.peers = newPeerage(s)
+	}
 
 	s.running.Go(s.writer.run) // ends with stopping
 	s.running.Go(s.run)        // ends with stopping
@@ -186,6 +205,31 @@ func Start(cfg Config) (_ *Server, err error) {
 // defaultTraceMask is what gtmk answers before anybody has set another.
 const defaultTraceMask = 306
 
+// role is what the server is at the moment.
+func (s *Server) role() replica.Role { return replica.Role(s.mode.Load() >> 1) }
+
+// Role names what the server is at the moment.
+func (s *Server) Role() string { return s.role().String() }
+
+// Serving waits until clients are served.
+func (s *Server) Serving(ctx context.Context) error {
+	for {
+		s.connsMu.RLock()
+		changed := s.changed
+		s.connsMu.RUnlock()
+		if s.mode.Load()&1 == 1 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.done:
+			return errors.Join(ErrClosed, s.Err())
+		}
+	}
+}
+
 // now is the time by both clocks.
 func (s *Server) now() replica.Time {
 	t := time.Now()
@@ -203,13 +247,24 @@ func (s *Server) fail(err error) {
 	s.stop()
 }
 
-func (s *Server) stop() { s.closing.Do(func() { close(s.stopping) }) }
+func (s *Server) stop() {
+	s.closing.Do(func() {
+		s.cancel()
+		close(s.stopping)
+	})
+}
 
-// end brings everything down in order: no more clients, no more work, the log closed.
+// end brings everything down in order: no more clients, no more servers, no more work, the log closed.
 func (s *Server) end() {
 	defer close(s.done)
 	<-s.stopping
+	s.inMu.Lock()
+	s.room.Broadcast() // whoever waits for the core waits no more
+	s.inMu.Unlock()
 	s.front.Close()
+	if s.peers != nil {
+		s.peers.close()
+	}
 	s.running.Wait()
 	if err := s.store.Close(); err != nil && s.failure.Load() == nil {
 		s.failure.Store(&err)
@@ -235,55 +290,20 @@ func (s *Server) Err() error {
 	return nil
 }
 
-// An attachment is a connection and the session it speaks for, 0 if it has none.
-type attachment struct {
-	conn    *front.Conn
-	session znode.SessionID
+// A guest is a connection that wants or has a session. Its handshake is answered through greet, which has room for one; closed
+// without a value it means: close the connection without a word.
+type guest struct {
+	conn  *front.Conn
+	greet chan wire.ConnectResponse
 }
 
-// own makes c, or nobody, the connection that speaks for a session, and closes the one that did, which it returns. A connection
-// that is gone by now owns nothing.
-func (s *Server) own(id znode.SessionID, c *front.Conn) (old *front.Conn) {
-	s.connsMu.Lock()
-	old = s.release(id)
-	if c != nil {
-		if _, here := s.conns[c.ID()]; here {
-			s.conns[c.ID()] = attachment{c, id}
-			s.owners[id] = c
-		}
-	}
-	s.connsMu.Unlock()
-	if old != nil {
-		old.Close()
-	}
-	return old
-}
-
-// disown ends the connection of a session that has ended, unless the connection asked for that itself and waits for the answer.
-func (s *Server) disown(id znode.SessionID, asked request.ConnID) {
-	s.connsMu.Lock()
-	c := s.release(id)
-	s.connsMu.Unlock()
-	if c != nil && c.ID() != asked {
-		c.Close()
-	}
-}
-
-// release leaves a session without an owner and returns the one it had. s.connsMu is held.
-func (s *Server) release(id znode.SessionID) *front.Conn {
-	c := s.owners[id]
-	if c != nil {
-		delete(s.owners, id)
-		s.conns[c.ID()] = attachment{conn: c}
-	}
-	return c
-}
-
-func (s *Server) connByID(id request.ConnID) *front.Conn {
+func (s *Server) guest(id request.ConnID) guest {
 	s.connsMu.RLock()
 	defer s.connsMu.RUnlock()
-	return s.conns[id].conn
+	return s.conns[id]
 }
+
+func (s *Server) connByID(id request.ConnID) *front.Conn { return s.guest(id).conn }
 
 // backend is the server as its connections see it.
 type backend struct{ *Server }
@@ -293,8 +313,14 @@ var _ front.Backend = backend{}
 // Zxid is the last one applied.
 func (b backend) Zxid() znode.Zxid { return b.replica.Tree().Zxid() }
 
-// Answer answers a read.
-func (b backend) Answer(out []byte, r *request.Request) []byte { return b.replica.Answer(out, r) }
+// Answer answers a read. A ping is answered only while whoever could end the client's session has heard of this server: see owe.
+func (b backend) Answer(out []byte, r *request.Request) []byte {
+	if r.Op == wire.OpPing && !b.fresh.Load() {
+		b.owe(r.Conn)
+		return out
+	}
+	return b.replica.Answer(out, r)
+}
 
 // RLock makes the tree hold still.
 func (b backend) RLock() { b.tree.RLock() }
@@ -315,26 +341,18 @@ func (b backend) Submit(c *front.Conn, batch []request.Request) {
 	b.kick()
 }
 
-// Connect leaves a handshake with the core and waits for it. A client that has seen more than this server has applied is sent
-// away without a word: it must not see time go backwards.
+// Connect leaves a handshake with the core and waits for it.
 func (b backend) Connect(ctx context.Context, c *front.Conn, r *wire.ConnectRequest) (resp wire.ConnectResponse, ok bool) {
+	g := guest{c, make(chan wire.ConnectResponse, 1)}
 	b.connsMu.Lock()
-	b.conns[c.ID()] = attachment{conn: c}
+	b.conns[c.ID()] = g
 	b.connsMu.Unlock()
-	b.tree.RLock()
-	zxid := b.replica.Tree().Zxid()
-	b.tree.RUnlock()
-	if r.LastZxidSeen > zxid {
-		b.log.Info("client has seen a later zxid than this server", "server", b.cfg.ID, "client", r.LastZxidSeen, "zxid", zxid)
-		return resp, false
-	}
-	h := &handshake{conn: c, req: r, done: make(chan wire.ConnectResponse, 1)}
 	b.inMu.Lock()
-	b.in.handshakes = append(b.in.handshakes, h)
+	b.in.handshakes = append(b.in.handshakes, handshake{c.ID(), r})
 	b.inMu.Unlock()
 	b.kick()
 	select {
-	case resp, ok = <-h.done:
+	case resp, ok = <-g.greet:
 		return resp, ok
 	case <-ctx.Done():
 	case <-b.stopping:
@@ -351,11 +369,11 @@ func (b backend) Disconnected(c *front.Conn) {
 		b.inMu.Unlock()
 	}
 	b.connsMu.Lock()
-	if id := b.conns[c.ID()].session; id != 0 {
-		delete(b.owners, id)
-	}
 	delete(b.conns, c.ID())
 	b.connsMu.Unlock()
+	b.owedMu.Lock()
+	delete(b.owed, c.ID())
+	b.owedMu.Unlock()
 	b.inMu.Lock()
 	b.in.gone = append(b.in.gone, c.ID())
 	b.inMu.Unlock()

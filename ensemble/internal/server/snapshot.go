@@ -1,13 +1,16 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/image"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/packet"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/snapshot"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
 )
@@ -21,28 +24,62 @@ func (s *Server) draw() {
 	}
 }
 
-// maybeSnapshot begins a snapshot when it is time for one and none is being written. It is the core's.
+// dumping is the one dump of the tree that may run at a time: a snapshot of this server's, or one for another server. Its methods
+// are the core's, but for over.
+type dumping struct {
+	running  atomic.Bool
+	snapshot bool // what runs is a snapshot of this server's
+	stop     context.CancelFunc
+	learners []packet.LinkID // wait for theirs
+}
+
+// writing reports whether a snapshot of this server's is being written.
+func (d *dumping) writing() bool { return d.running.Load() && d.snapshot }
+
+// interrupt makes the snapshot that is being written end early.
+func (d *dumping) interrupt() {
+	if d.writing() {
+		d.stop()
+	}
+}
+
+// start takes the tree as it is now and has it dumped by run, which ends the dump.
+func (s *Server) startDump(snapshot bool, run func(d *tree.Dump, stop <-chan struct{}, over func())) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.dump.snapshot, s.dump.stop = snapshot, cancel
+	s.dump.running.Store(true)
+	s.tree.Lock()
+	d := s.replica.Tree().Dump()
+	s.tree.Unlock()
+	run(d, ctx.Done(), func() {
+		cancel()
+		s.tree.Lock()
+		d.Close()
+		s.tree.Unlock()
+		s.dump.running.Store(false)
+		s.kick()
+	})
+}
+
+// maybeSnapshot begins a snapshot when it is time for one and nothing else is being dumped. A member of an ensemble waits until it
+// serves: before, its tree may have in it what others will not agree to (ZOOKEEPER-1549). It is the core's.
 func (s *Server) maybeSnapshot() {
 	if s.sinceSnapshot < s.snapAfter && (s.snapAfterBytes == 0 || s.bytesSinceSnapshot < s.snapAfterBytes) {
 		return
 	}
-	if !s.snapshotting.CompareAndSwap(false, true) {
+	if _, serving := s.replica.Role(); !serving || s.dump.running.Load() || len(s.withheld) > 0 {
 		return
 	}
 	s.sinceSnapshot, s.bytesSinceSnapshot = 0, 0
 	s.draw()
-	s.tree.Lock()
-	d := s.replica.Tree().Dump()
-	s.tree.Unlock()
-	s.running.Go(func() { // ends with the snapshot, or soon after stopping
-		defer s.snapshotting.Store(false)
-		s.takeSnapshot(d)
-		s.tree.Lock()
-		d.Close()
-		s.tree.Unlock()
-		if s.cfg.PurgeInterval < 0 {
-			s.purge()
-		}
+	s.startDump(true, func(d *tree.Dump, stop <-chan struct{}, over func()) {
+		s.running.Go(func() { // ends with the snapshot, or soon after stopping
+			defer over()
+			s.takeSnapshot(d, stop)
+			if s.cfg.PurgeInterval < 0 {
+				s.purge()
+			}
+		})
 	})
 }
 
@@ -62,7 +99,7 @@ func (s *Server) maybePurge(now time.Time) {
 
 // takeSnapshot writes d, a piece at a time, while the server goes on. A lack of space is reported and otherwise borne; any other
 // failure of the disk stops the server.
-func (s *Server) takeSnapshot(d *tree.Dump) {
+func (s *Server) takeSnapshot(d *tree.Dump, stop <-chan struct{}) {
 	begun := time.Now()
 	var w *snapshot.Writer
 	err := s.writer.do(func() (err error) {
@@ -70,7 +107,7 @@ func (s *Server) takeSnapshot(d *tree.Dump) {
 		return err
 	})
 	if err == nil {
-		if err = image.Write(w, image.Source{Dump: d, Lock: s.tree.RLocker(), Stop: s.stopping}); err == nil {
+		if err = image.Write(w, image.Source{Dump: d, Lock: s.tree.RLocker(), Stop: stop}); err == nil {
 			err = s.writer.do(func() error { return s.store.CommitSnapshot(w) })
 		} else {
 			err = errors.Join(err, s.writer.do(func() error { return s.store.AbandonSnapshot(w) }))

@@ -23,22 +23,11 @@ func (v view) held(f func()) {
 	f()
 }
 
-// asked runs f on the core's goroutine between two turns, since what f looks at belongs to it. It gives up when the server
-// stops.
-func (v view) asked(f func()) {
-	done := make(chan struct{})
-	select {
-	case v.s.ask <- func() { f(); close(done) }:
-		<-done
-	case <-v.s.stopping:
-	}
-}
-
 func (v view) Summary() admin.Summary {
 	s := v.s
 	totals := s.front.Totals()
 	sum := admin.Summary{
-		Version: Version, Serving: s.Err() == nil, Mode: "standalone",
+		Version: Version, Serving: s.Err() == nil && s.mode.Load()&1 == 1, Mode: v.s.role().String(),
 		Latency:  admin.Latency{Min: totals.Latency.Min, Avg: totals.Latency.Avg(), Max: totals.Latency.Max},
 		Received: totals.Received, Sent: totals.Sent, Connections: totals.Connections, Outstanding: totals.Outstanding,
 		Uptime:    time.Since(s.begun),
@@ -89,14 +78,17 @@ func (v view) Settings() []admin.Setting {
 		{Key: "minSessionTimeout", Value: n(c.MinTimeout.Milliseconds())},
 		{Key: "maxSessionTimeout", Value: n(c.MaxTimeout.Milliseconds())},
 		{Key: "clientPortListenBacklog", Value: "-1"},
-		{Key: "serverId", Value: "0"}, // of a server that stands alone, whatever its session ids begin with,
+		{Key: "serverId", Value: "0"}, // of a server that stands alone, whatever its session ids begin with
 	}
 }
 
 func (v view) SessionDeadlines() (out []admin.Deadline) {
-	v.asked(func() {
+	v.s.inCore(func() {
 		now := time.Now()
 		mono := v.s.mono(now)
+		if v.s.replica.Sessions() == nil {
+			return // only a leader knows when sessions end
+		}
 		for _, b := range v.s.replica.Sessions().Buckets() {
 			at := now.Add(time.Duration(b.Deadline-mono) * time.Millisecond)
 			out = append(out, admin.Deadline{At: at, Sessions: b.Sessions})

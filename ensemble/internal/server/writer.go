@@ -1,48 +1,52 @@
 package server
 
 import (
+	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/admin"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/store"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/txnlog"
-	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
-// A writer is the log's goroutine: it writes the groups the core hands over, syncs them together and says how far the disk has
-// come. While it waits for the disk the core plans on; all that has come by the time a sync is over shares the next one.
+// A writer is the store's goroutine: it does what the core hands over, in order, and says what is done. Records that have come by
+// the time a sync is over share the next one; while it waits for the disk the core goes on.
 type writer struct {
 	server *Server
 	wake   chan struct{} // room for one
 	jobs   chan job
 
-	mu     sync.Mutex
-	queued []*replica.Records // handed over, oldest first
-	free   []*replica.Records // empty room
+	mu       sync.Mutex
+	queued   []replica.DiskOp // handed over, oldest first
+	finished []finishedOp     // done, and not taken by the core
 
-	synced atomic.Int64 // zxid up to which the log is on disk
-	fsync  latency
-	group  []txnlog.Record // the goroutine's own
+	fsync latency
+	group []txnlog.Record // the goroutine's own
+	ops   []replica.DiskOp
+}
+
+// A finishedOp is an operation that is done.
+type finishedOp struct {
+	op          replica.DiskOp
+	tree        *tree.Tree // what was read again
+	unreachable bool       // it could not be done, and has changed nothing
 }
 
 func newWriter(s *Server) *writer {
-	w := &writer{server: s, wake: make(chan struct{}, 1), jobs: make(chan job)}
-	w.synced.Store(int64(s.replica.Zxid()))
-	return w
+	return &writer{server: s, wake: make(chan struct{}, 1), jobs: make(chan job)}
 }
 
-// freeMost is how many empty groups are kept to be filled again.
-const freeMost = 4
-
-// A job is something to be done with the store between two groups.
+// A job is something to be done with the store between two operations.
 type job struct {
 	do   func() error
 	done chan error // has room for one
 }
 
-// do runs f on the log's goroutine, which the store belongs to, and waits for it: ErrClosed if the server stops before.
+// do runs f on the store's goroutine, when everything that was handed over before is done, and waits for it: ErrClosed if the
+// server stops before.
 func (w *writer) do(f func() error) error {
 	j := job{f, make(chan error, 1)}
 	select {
@@ -53,17 +57,63 @@ func (w *writer) do(f func() error) error {
 	}
 }
 
-// append hands over what rs holds and leaves it empty.
-func (w *writer) append(rs *replica.Records) {
-	w.mu.Lock()
-	var room *replica.Records
-	if n := len(w.free); n > 0 {
-		room, w.free = w.free[n-1], w.free[:n-1]
-	} else {
-		room = new(replica.Records)
+// enqueue hands operations over. What would take history back waits until no snapshot of it is being written any more, and with it
+// what comes after.
+func (s *Server) enqueue(ops []replica.DiskOp) {
+	for i := range ops {
+		if ops[i].Kind == replica.DiskAppend {
+			s.sinceSnapshot += len(ops[i].Records.List)
+			for _, r := range ops[i].Records.List {
+				s.bytesSinceSnapshot += int64(len(r.Payload)) + txnlog.RecordOverhead
+			}
+		}
+		if ops[i].Kind == replica.DiskTruncate && s.dump.writing() || len(s.withheld) > 0 {
+			s.dump.interrupt()
+			s.withheld = append(s.withheld, ops[i])
+			continue
+		}
+		s.writer.enqueue(ops[i])
 	}
-	*room, *rs = *rs, *room
-	w.queued = append(w.queued, room)
+}
+
+// release hands over what was withheld, once no snapshot is being written any more.
+func (s *Server) release() {
+	if len(s.withheld) == 0 || s.dump.writing() {
+		return
+	}
+	for _, op := range s.withheld {
+		s.writer.enqueue(op)
+	}
+	s.withheld = nil
+}
+
+// completed takes note of what is done.
+func (s *Server) completed(now replica.Time) error {
+	s.release()
+	w := s.writer
+	w.mu.Lock()
+	s.finished, w.finished = w.finished, s.finished[:0]
+	w.mu.Unlock()
+	for i := range s.finished {
+		f := &s.finished[i]
+		switch {
+		case f.unreachable:
+			s.replica.Unreachable(&f.op, now)
+		case f.tree != nil:
+			s.tree.Lock()
+			s.replica.Written(&f.op, f.tree, now)
+			s.tree.Unlock()
+		default:
+			s.replica.Written(&f.op, nil, now)
+		}
+	}
+	clear(s.finished)
+	return nil
+}
+
+func (w *writer) enqueue(op replica.DiskOp) {
+	w.mu.Lock()
+	w.queued = append(w.queued, op)
 	w.mu.Unlock()
 	w.kick()
 }
@@ -74,9 +124,6 @@ func (w *writer) kick() {
 	default:
 	}
 }
-
-// progress is the zxid up to which the log is on disk.
-func (w *writer) progress() znode.Zxid { return znode.Zxid(w.synced.Load()) }
 
 // settleAfter is how long the log has to be quiet before the store is asked to put its notes in order.
 const settleAfter = time.Second
@@ -104,41 +151,80 @@ func (w *writer) run() {
 	}
 }
 
-// turn writes and syncs what is queued, at most Config.MaxBatch transactions and at least one group; false if there is nothing or
-// the disk failed.
+// turn does what is queued: one operation, or records in one sync, at most Config.MaxBatch of them and at least one group. false if
+// there is nothing or the disk failed.
 func (w *writer) turn() bool {
 	w.mu.Lock()
 	n, size := 0, 0
-	for n < len(w.queued) && (n == 0 || size < w.server.cfg.MaxBatch) {
-		size += len(w.queued[n].List)
+	for n < len(w.queued) && w.queued[n].Kind == replica.DiskAppend && (n == 0 || size < w.server.cfg.MaxBatch) {
+		size += len(w.queued[n].Records.List)
 		n++
 	}
-	groups := w.queued[:n:n]
-	w.queued = w.queued[n:]
+	n = min(max(n, 1), len(w.queued))
+	w.ops = append(w.ops[:0], w.queued[:n]...)
+	left := copy(w.queued, w.queued[n:])
+	clear(w.queued[left:])
+	w.queued = w.queued[:left]
 	w.mu.Unlock()
 	if n == 0 {
 		return false
 	}
-	if err := w.write(groups); err != nil {
+	var done finishedOp
+	var err error
+	if w.ops[0].Kind == replica.DiskAppend {
+		err = w.write(w.ops)
+	} else {
+		done, err = w.change(w.ops[0])
+	}
+	if err != nil {
 		w.server.fail(err)
 		return false
 	}
-	for _, g := range groups {
-		g.Reset()
-	}
 	w.mu.Lock()
-	w.free = append(w.free, groups[:min(len(groups), freeMost-len(w.free))]...)
+	if w.ops[0].Kind == replica.DiskAppend {
+		for _, op := range w.ops {
+			w.finished = append(w.finished, finishedOp{op: op})
+		}
+	} else {
+		w.finished = append(w.finished, done)
+	}
 	w.mu.Unlock()
+	clear(w.ops)
 	w.server.kick()
 	return true
 }
 
-func (w *writer) write(groups []*replica.Records) error {
-	w.group = w.group[:0]
-	for _, g := range groups {
-		for i := range g.List {
-			w.group = append(w.group, txnlog.Record{Zxid: g.List[i].Zxid, Payload: g.List[i].Payload})
+// change does what is not appending records.
+func (w *writer) change(op replica.DiskOp) (done finishedOp, err error) {
+	st := w.server.store
+	done.op = op
+	switch op.Kind {
+	case replica.DiskAcceptedEpoch:
+		err = st.SaveAcceptedEpoch(op.Epoch)
+	case replica.DiskCurrentEpoch:
+		err = st.SaveCurrentEpoch(op.Epoch)
+	case replica.DiskServed:
+		err = st.MarkServed()
+	case replica.DiskTruncate:
+		if err = st.Truncate(op.Zxid); errors.Is(err, store.ErrUnreachable) {
+			done.unreachable = true
+			return done, nil
 		}
+		if err == nil && op.Reload {
+			done.tree, err = w.server.reload()
+		}
+	}
+	return done, err
+}
+
+// write appends groups of records and syncs them, and notes in each how far the log goes with it.
+func (w *writer) write(ops []replica.DiskOp) error {
+	w.group = w.group[:0]
+	for i := range ops {
+		for _, r := range ops[i].Records.List {
+			w.group = append(w.group, txnlog.Record{Zxid: r.Zxid, Payload: r.Payload})
+		}
+		ops[i].Zxid = w.group[len(w.group)-1].Zxid
 	}
 	st := w.server.store
 	if err := st.Append(w.group); err != nil {
@@ -154,7 +240,6 @@ func (w *writer) write(groups []*replica.Records) error {
 	if warn := w.server.cfg.FsyncWarning; warn > 0 && took > warn {
 		w.server.log.Warn("slow fsync of the transaction log", "server", w.server.cfg.ID, "took", took, "zxid", last)
 	}
-	w.synced.Store(int64(last))
 	return nil
 }
 
