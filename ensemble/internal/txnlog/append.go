@@ -192,7 +192,7 @@ func (l *Log) encode(group []Record) (buf []byte, sum uint32, err error) {
 
 func (l *Log) check(last znode.Zxid, r *Record) error {
 	switch {
-	case !Follows(last, r.Zxid):
+	case !l.follows(last, r.Zxid):
 		return fmt.Errorf("%w: %v after %v", ErrOrder, r.Zxid, last)
 	case len(r.Payload) < txn.HeaderLen:
 		return fmt.Errorf("%w: payload of %d bytes", ErrRecord, len(r.Payload))

@@ -260,7 +260,7 @@ func (r *reader) order(z, from znode.Zxid, name string, at int64, before *disk.D
 		return damage(name, at, fmt.Sprintf("record %v after %v", z, r.prev))
 	}
 	prev := max(r.prev, from-1)
-	if z < from || Follows(prev, z) {
+	if z < from || r.l.follows(prev, z) {
 		return nil
 	}
 	if before != nil {

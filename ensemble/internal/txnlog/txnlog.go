@@ -89,6 +89,8 @@ type Options struct {
 	MaxRecord int
 	// SizeLimit is the size in bytes at which a file is Full; 0 is none (zookeeper.txnLogSizeLimitInKb, there in KiB).
 	SizeLimit int64
+	// CounterStart is the counter behind which the records of an epoch may begin besides 0; for tests of the counter's end.
+	CounterStart uint32
 	// Mark is what the caller knows to be synced.
 	Mark Mark
 	// BeforeFile, if not nil, is called by Append before a new file gets its name. An error breaks the log.
@@ -228,6 +230,11 @@ func Follows(prev, z znode.Zxid) bool {
 		return z == prev+1
 	}
 	return z.Epoch() > prev.Epoch() && z.Counter() == 1
+}
+
+// follows is Follows, and what CounterStart allows besides.
+func (l *Log) follows(prev, z znode.Zxid) bool {
+	return Follows(prev, z) || l.opts.CounterStart > 0 && z.Epoch() > prev.Epoch() && uint32(z.Counter()) == l.opts.CounterStart+1
 }
 
 // Open opens the log in an existing directory: it reads the last file, cuts off a tail that a crash explains, and removes
