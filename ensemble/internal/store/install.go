@@ -95,7 +95,7 @@ func (s *Store) resume(f *found) (bool, error) {
 	if f.read == nil || f.stale {
 		return false, nil
 	}
-	img, ok := imageState{}, false
+	img, ok := f.read.installing()
 	if !ok {
 		return false, nil
 	}

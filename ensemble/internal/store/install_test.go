@@ -169,7 +169,22 @@ var disbelieved = map[string]struct {
 	"accepted behind current":           {all(lose(dataDir, witnessName), put(dataDir, currentName, "4")), ErrEpoch, true},
 	"flipped, and no witness":           {all(lose(dataDir, witnessName), flip(logDir, "log.3", 60)), disk.ErrDamaged, false},
 	"flipped, and a witness of garbage": {all(put(dataDir, witnessName, "???"), flip(logDir, "log.3", 60)), disk.ErrDamaged, false},
+	"a sector lost, and no witness":     {all(lose(dataDir, witnessName), sectorLost), disk.ErrDamaged, false},
 	"flipped, and a stale witness":      {all(put(dataDir, "snapshot.6", "somebody else's"), flip(logDir, "log.3", 60)), disk.ErrDamaged, false},
+}
+
+// sectorLost makes a log that goes on behind a sector of zeros: what a crash may leave of what was not synced.
+func sectorLost(t testing.TB, m *disk.Mem) {
+	tmp := disk.NewMem(nil)
+	l, err := txnlog.Open(tmp, "/", nil)
+	require.NoError(t, err)
+	l.SetLast(4)
+	require.NoError(t, l.Append(records(5, 8)))
+	require.NoError(t, l.Close())
+	b, err := disk.ReadFile(tmp, "/log.5", 1<<20)
+	require.NoError(t, err)
+	clear(b[2*disk.SectorSize : 3*disk.SectorSize])
+	require.NoError(t, disk.Replace(m, in(logDir, "log.5"), b))
 }
 
 func in(dir, name string) string { return filepath.Join(dir, versionDir, name) }
@@ -288,6 +303,32 @@ func TestDistrust(t *testing.T) {
 					require.Equal(t, content, string(b))
 				}
 			}
+		})
+	}
+}
+
+// The epochs are right as soon as the snapshot is there, also if the leader's had been promised before and is not reached again.
+func TestEpochsAfterInstall(t *testing.T) {
+	for name, c := range disbelieved {
+		t.Run(name, func(t *testing.T) {
+			m := damaged(t, snapshot.None, true)
+			c.harm(t, m)
+			s, _, err := judge(m)
+			require.ErrorIs(t, err, c.want)
+			a, err := s.Distrust()
+			require.NoError(t, err)
+			z := znode.MakeZxid(3, 4)
+			mustInstall(t, s, z)
+			mustAppend(t, s, z+1, 1)
+			require.NoError(t, s.Close())
+			s, rec, err := judge(m)
+			require.NoError(t, err)
+			require.Equal(t, z+1, rec.Last)
+			accepted, current, err := s.Epochs(rec.Last)
+			require.NoError(t, err)
+			require.Equal(t, a, accepted)
+			require.EqualValues(t, 3, current)
+			require.NoError(t, s.Close())
 		})
 	}
 }
