@@ -70,6 +70,7 @@ type member struct {
 	leads             int64   // epoch it was established in; -1: none
 	toward            *record // where a truncation or an installation under way will lead; nil: none
 	installing        bool    // that is an installation
+	shut              *record // what it had on disk when it last believed its disk; nil: it does
 	lost              bool    // its disk was damaged or emptied, so that it may have less than it had
 }
 
@@ -123,13 +124,16 @@ type Boot struct {
 func (v *Invariants) Start(now clock.Time, server int, b Boot) {
 	s := v.server(server)
 	s.running, s.serving, s.leads = true, false, -1
+	if s.shut != nil && !b.Untrusted { // it believes its disk again, and so has what it had
+		s.last, s.synced = s.shut, s.shut
+	}
 	r := v.find(b.Last)
-	forgiven := s.lost && b.Untrusted || s.halfway(r)
+	forgiven := s.lost && (b.Untrusted || !v.rules.voter(server)) || s.halfway(r)
 	switch {
 	case r == nil:
 		v.fail(now, "A2", "server %d starts with a log that ends at %v, which nobody ever proposed", server, b.Last)
 		return
-	case !r.onChain(s.last) && !forgiven:
+	case !r.onChain(s.last) && s.shut == nil && !forgiven:
 		v.fail(now, "A5", "server %d starts with a log that ends at %v; before it ended at %v, which does not have that behind it", server, b.Last, s.last.zxid)
 	case !s.synced.onChain(r) && !forgiven:
 		v.fail(now, "A5", "server %d starts with a log that ends at %v although it had synced up to %v", server, b.Last, s.synced.zxid)
@@ -137,8 +141,14 @@ func (v *Invariants) Start(now clock.Time, server int, b Boot) {
 		v.fail(now, "A1", "server %d starts with epochs %d and %d (accepted, current) after it had saved %d and %d",
 			server, b.Accepted, b.Current, s.accepted, s.current)
 	}
+	switch {
+	case !b.Untrusted:
+		s.shut = nil
+	case s.shut == nil:
+		s.shut = s.synced
+	}
 	s.last, s.synced, s.tree = r, r, v.root
-	s.accepted, s.current, s.lost, s.toward = b.Accepted, b.Current, false, nil
+	s.accepted, s.current, s.lost, s.toward = b.Accepted, b.Current, s.lost && b.Untrusted, nil
 	v.mark(s, r)
 }
 
@@ -252,7 +262,7 @@ func (v *Invariants) propose(now clock.Time, s *member, zxid znode.Zxid, payload
 		v.fail(now, "A4", "server %d proposes %v without being the established leader of that epoch", s.id, zxid)
 	case !next && !opens && before != 0:
 		v.fail(now, "A3", "server %d proposes %v behind %v", s.id, zxid, before)
-	case !v.top.onChain(r):
+	case !v.top.onChain(r) && v.top.zxid.Epoch() <= zxid.Epoch(): // a leader that was deposed and has not heard of it may say what it likes
 		v.fail(now, "A4", "server %d proposes %v without having the committed %v before it", s.id, zxid, v.top.zxid)
 	}
 	if x, err := txn.Decode(payload); err != nil {
@@ -347,6 +357,6 @@ func (v *Invariants) Installed(_ clock.Time, server int) {
 	if s.toward == nil {
 		return
 	}
-	s.last, s.synced, s.toward = s.toward, s.toward, nil
+	s.last, s.synced, s.toward, s.lost, s.shut = s.toward, s.toward, nil, false, nil
 	v.mark(s, s.last)
 }

@@ -85,6 +85,9 @@ func (r *Rules) quorum(set uint64) bool {
 	return 2*n > len(r.Voters)
 }
 
+// voter reports whether a server counts.
+func (r *Rules) voter(server int) bool { return slices.Contains(r.Voters, server) }
+
 func bit(server int) uint64 { return 1 << (uint(server) & 63) }
 
 // A Violation is something that must not happen and did.

@@ -79,8 +79,8 @@ func (c *Case) program(f *findings) {
 	last := map[znode.SessionID]int{}
 	for i := range c.h.Txns {
 		x := &c.h.Txns[i]
-		if x.Cxid == 0 {
-			continue
+		if x.Cxid == 0 || tooLate(x) {
+			continue // what a server still sends on for a session that has left it is refused whenever it comes
 		}
 		if before, ok := last[x.Session]; ok && c.h.Txns[before].Cxid > x.Cxid {
 			f.add(x.Committed.At, "%s: committed after %s, which was asked for later", describeTxn(x), describeTxn(&c.h.Txns[before]))

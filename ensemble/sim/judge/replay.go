@@ -98,7 +98,7 @@ func (r *replay) step(i int) {
 	}
 	var o *Op
 	if op >= 0 {
-		if o = &r.c.h.Ops[op]; moved(x, o) || !o.Type.Write() {
+		if o = &r.c.h.Ops[op]; tooLate(x) && !o.Returned.Happened() || !o.Type.Write() {
 			r.model.zxid, r.broken = x.Zxid, !o.Type.Write()
 			return
 		}
@@ -145,11 +145,8 @@ func (r *replay) ask(x *Txn, o *Op, who Asker) (a Answer, text string) {
 	return a, ""
 }
 
-// moved reports whether x is the refusal of a request that came over a server its session had left; nobody is told of it.
-func moved(x *Txn, o *Op) bool {
-	if o.Returned.Happened() {
-		return false
-	}
+// tooLate reports whether x is the refusal of a request that came over a server its session had left; nobody is told of it.
+func tooLate(x *Txn) bool {
 	body := x.Body
 	if m, ok := body.(*txn.Multi); ok && len(m.Subs) > 0 {
 		body = m.Subs[0].Body

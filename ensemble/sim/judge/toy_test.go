@@ -87,7 +87,10 @@ type toyMove struct {
 
 const toyTick = 2 * clock.Second
 
-func toyRules() judge.Rules { return judge.Rules{Voters: []int{1, 2, 3}, Tick: toyTick} }
+// A toy's leader hears of every request at once.
+func toyRules() judge.Rules {
+	return judge.Rules{Voters: []int{1, 2, 3}, Tick: toyTick, Slack: 100 * clock.Millisecond}
+}
 
 func newToy(t *testing.T, seed uint64, mix workload.Mix) *toy {
 	y := &toy{
