@@ -75,7 +75,12 @@ func (l *Leader) join(f *learner, p *packet.Packet, now int64, out *[]Effect) {
 	if v := l.byID[f.server]; v != nil && !f.observer {
 		f.voter, v.learner = v, f
 	}
-	l.promise(f, int64(p.Zxid.Epoch()), out)
+	accepted := int64(p.Zxid.Epoch())
+	l.promise(f, accepted, out)
+	if _, member := l.cfg.Quorum.Member(f.server); member && l.phase == leading && accepted > max(l.epoch, l.outbid) {
+		l.outbid = accepted
+		*out = append(*out, Effect{Kind: SaveAcceptedEpoch, Epoch: accepted})
+	}
 	if l.phase >= acknowledging {
 		l.inform(f, now, out)
 	}
@@ -185,9 +190,6 @@ func (l *Leader) settle(f *learner, now int64, out *[]Effect) {
 	if f.sent > f.acked {
 		f.pace.begin(f.sent, now)
 	}
-	if f.voter != nil {
-		f.voter.settled = true
-	}
 	if l.phase == settling {
 		l.checkSettled(now, out)
 		return
@@ -197,16 +199,16 @@ func (l *Leader) settle(f *learner, now int64, out *[]Effect) {
 	l.commit(out)
 }
 
-// checkSettled establishes the leadership when a quorum, we among it, has our history and epoch on disk: then all of that
-// history is committed, and not earlier (ZOOKEEPER-790).
+// checkSettled establishes the leadership when a quorum, we among it, has our history and epoch on disk and is still with us: then all
+// of that history is committed, and not earlier (ZOOKEEPER-790).
 func (l *Leader) checkSettled(now int64, out *[]Effect) {
-	if !l.settled || !l.cfg.Quorum.Quorum(func(id packet.ServerID) bool { return id == l.cfg.Self || l.byID[id].settled }) {
+	if !l.settled || !l.cfg.Quorum.Quorum(func(id packet.ServerID) bool {
+		f := l.byID[id].learner
+		return id == l.cfg.Self || f != nil && f.stage >= settled
+	}) {
 		return
 	}
 	l.phase = leading
-	for i := range l.voters { // whoever helped to establish may be away for a moment
-		l.voters[i].missing = now + l.cfg.Tick
-	}
 	*out = append(*out, Effect{Kind: Established, Epoch: l.epoch, Zxid: l.committed})
 	for _, f := range l.learners {
 		if f.stage == settled {

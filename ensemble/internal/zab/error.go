@@ -19,6 +19,7 @@ var (
 	ErrReplaced       = errors.New("replaced by a new connection of the same server")
 	ErrCrowded        = errors.New("too many learners")
 	ErrEpoch          = errors.New("epoch is lower than one promised before")
+	ErrOutbid         = errors.New("a member has promised a higher epoch")
 	ErrEpochLimit     = errors.New("no higher epoch exists")
 	ErrAhead          = errors.New("learner is ahead of the leader")
 	ErrTimeout        = errors.New("nothing heard in time")

@@ -124,7 +124,7 @@ func (l *Learner) admit(z znode.Zxid, out *[]Effect) bool {
 		l.abandon(ErrUnexpected, z, "transaction before synchronisation", out)
 	case l.at == receiving && z >= 0 && z <= l.base:
 		l.ignored++
-	case !Follows(l.last, z) || l.at > receiving && int64(z.Epoch()) != l.epoch || int64(z.Epoch()) > l.epoch:
+	case !Follows(l.last, z) || l.at > receiving && int64(z.Epoch()) != l.epoch || int64(z.Epoch()) > l.epoch || l.headless(z):
 		l.abandon(ErrGap, z, "after "+l.last.String(), out)
 	case l.pending.len() >= maxPending:
 		l.abandon(ErrOverflow, z, "too many proposals without commit", out)
@@ -132,6 +132,11 @@ func (l *Learner) admit(z znode.Zxid, out *[]Effect) bool {
 		return true
 	}
 	return false
+}
+
+// headless reports whether z would be our first of the leader's epoch, but is not its first.
+func (l *Learner) headless(z znode.Zxid) bool {
+	return int64(z.Epoch()) == l.epoch && l.last.Epoch() < z.Epoch() && z.Counter() != l.cfg.CounterStart+1
 }
 
 func (l *Learner) append(r Record, out *[]Effect) {

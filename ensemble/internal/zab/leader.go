@@ -47,6 +47,7 @@ type Leader struct {
 
 	epoch   int64 // in discovering: above every epoch heard of; afterwards: the epoch agreed upon
 	settled bool  // our own currentEpoch is on disk
+	outbid  int64 // above epoch: a member has promised this to somebody who came to nothing, and can never follow us; 0 if there is none
 
 	links    map[packet.LinkID]*learner
 	learners []*learner // the same, in the order of connecting
@@ -72,7 +73,6 @@ type voter struct {
 	id           packet.ServerID
 	promised     bool     // it told the epoch it had accepted
 	acknowledged bool     // it promised our epoch, and is not ahead of us
-	settled      bool     // it has our history and epoch on disk
 	learner      *learner // its link as a participant, nil if there is none; never set for ourselves
 	missing      int64    // if learner is nil: until when it is believed to come back
 }
@@ -125,8 +125,9 @@ func (l *Leader) Accept(link packet.LinkID, now int64, out *[]Effect) {
 	f := &learner{link: link, heard: now, deadline: now + l.ticks(l.cfg.InitLimit)}
 	l.links[link] = f
 	l.learners = append(l.learners, f)
-	if len(l.learners) > l.cfg.MaxLearners {
-		l.close(f, ErrCrowded, 0, now, out)
+	if len(l.learners) > l.cfg.MaxLearners { // whoever has kept silent longest makes room; so strangers cannot keep members out
+		oldest := slices.IndexFunc(l.learners, func(f *learner) bool { return f.stage == connected })
+		l.close(l.learners[oldest], ErrCrowded, 0, now, out)
 	}
 }
 
@@ -177,8 +178,13 @@ func (l *Leader) Drop(link packet.LinkID, now int64, out *[]Effect) {
 }
 
 // Saved completes SaveAcceptedEpoch or SaveCurrentEpoch.
+//
+// A member that has promised a higher epoch than ours, to somebody who came to nothing, would stay out for as long as we lead (as with
+// Apache's leader). One short election lets it in: we make its epoch our own accepted one, so that the next is higher, and abdicate.
 func (l *Leader) Saved(file EpochFile, epoch, now int64, out *[]Effect) {
 	switch {
+	case l.phase == leading && file == AcceptedEpoch && epoch == l.outbid:
+		l.abdicate(&Error{Server: l.cfg.Self, Zxid: znode.MakeZxid(uint32(epoch), 0), Kind: ErrOutbid}, out)
 	case epoch != l.epoch:
 	case file == AcceptedEpoch && l.phase == promising:
 		l.announce(now, out)

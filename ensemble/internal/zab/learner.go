@@ -22,7 +22,8 @@ type LearnerConfig struct {
 	Last                        znode.Zxid // the last transaction that is durable in the log; 0 for none
 	History                     *History   // the end of the log, whose Last is Last; kept equal to it. nil: somebody else's business
 
-	MaxHeld int // bytes of packets kept while a truncation or installation is under way, default 256 MiB
+	MaxHeld      int    // bytes of packets kept while a truncation or installation is under way, default 256 MiB
+	CounterStart uint32 // as the leader's; 0 but in tests of the counter's end
 }
 
 const (

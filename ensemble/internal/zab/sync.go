@@ -65,13 +65,14 @@ func (l *Leader) sync(f *learner, now int64, out *[]Effect) {
 
 // SnapshotTaken completes TakeSnapshot: SNAP and its stream, the tree at zxid, are queued on the link. What follows zxid is queued
 // behind it, then NEWLEADER, which therefore cannot be acknowledged without the snapshot (ZOOKEEPER-3104). A link that has ended
-// meanwhile is ignored. A tree older than what Applied told cannot be used: the link is closed with ErrForgotten.
+// meanwhile is ignored. A tree older than what Applied told, or than the history we began with, cannot be used: the link is closed with
+// ErrForgotten.
 func (l *Leader) SnapshotTaken(link packet.LinkID, zxid znode.Zxid, now int64, out *[]Effect) {
 	f := l.links[link]
 	if f == nil || f.stage != snapshotting || l.phase == ended {
 		return
 	}
-	if zxid > l.committed || !l.history.Has(zxid) {
+	if zxid > l.committed || zxid < l.cfg.Last || !l.history.Has(zxid) {
 		l.close(f, ErrForgotten, zxid, now, out)
 		return
 	}

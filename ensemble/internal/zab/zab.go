@@ -27,6 +27,8 @@
 package zab
 
 import (
+	"fmt"
+
 	"github.com/bellwether-zk/bellwether/ensemble/internal/packet"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
@@ -60,7 +62,8 @@ const (
 	// (L): the leader serves and so may we; everything up to the Learner's Base is committed, later transactions are when Committed
 	// says so. An untrusted learner leaves now and comes back as what it is.
 	Established
-	// Committed (A, L): everything up to Zxid is agreed upon. It may be applied once it is durable here as well.
+	// Committed (A, L): everything up to Zxid is agreed upon. It may be applied once it is durable here as well. What a Learner says before
+	// it is Established it has only been told: another leader may still take it back, so nobody may be served from it.
 	Committed
 	// Confirmed (A): a quorum has answered PINGs that were sent after the Barriers numbered up to Round were asked for.
 	Confirmed
@@ -120,4 +123,23 @@ func (f EpochFile) String() string {
 		return "currentEpoch"
 	}
 	return "acceptedEpoch"
+}
+
+// String is the effect in a line, for traces.
+func (e *Effect) String() string {
+	switch e.Kind {
+	case Send, Pass:
+		return fmt.Sprintf("%v %d %v", e.Kind, e.Link, &e.Packet)
+	case Close, Abdicate, Abandon:
+		return fmt.Sprintf("%v %d: %v", e.Kind, e.Link, e.Err)
+	case SaveAcceptedEpoch, SaveCurrentEpoch, Established:
+		return fmt.Sprintf("%v %d", e.Kind, e.Epoch)
+	case TakeSnapshot:
+		return fmt.Sprintf("%v %d", e.Kind, e.Link)
+	case Confirmed:
+		return fmt.Sprintf("%v %d", e.Kind, e.Round)
+	case Append:
+		return fmt.Sprintf("%v %v", e.Kind, e.Record.Zxid)
+	}
+	return fmt.Sprintf("%v %v", e.Kind, e.Zxid)
 }

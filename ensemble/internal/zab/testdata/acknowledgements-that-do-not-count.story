@@ -23,10 +23,10 @@
 > propose 2:1
   send to 2 PROPOSAL 2:1
   send to 3 PROPOSAL 2:1
-> synced 2:1
-  nothing
 # 3 has not acknowledged NEWLEADER; this is of another epoch; this was never proposed.
 > 3: ACK 2:1
+  nothing
+> synced 2:1
   nothing
 > 2: ACK 1:2
   nothing
