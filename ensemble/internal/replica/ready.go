@@ -159,5 +159,5 @@ func (r *Replica) link(op LinkOp)     { r.ready.Links = append(r.ready.Links, op
 func (r *Replica) client(op ClientOp) { r.ready.Clients = append(r.ready.Clients, op) }
 
 // Ready is what is to be done by now. The caller carries all of it out, in order within each list, and calls Reset before the next
-// call of any other method but Tree, Answer and SnapshotTaken.
+// call of any other method but Tree and Answer.
 func (r *Replica) Ready() *Ready { return &r.ready }

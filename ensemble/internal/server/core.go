@@ -138,7 +138,6 @@ func (s *Server) turn(due bool) (now replica.Time, err error) {
 	}
 	s.refresh(now)
 	s.maybeSnapshot()
-	s.nextDump()
 	return now, nil
 }
 
@@ -149,6 +148,7 @@ func (s *Server) settle(now replica.Time) error {
 			return err
 		}
 		s.replica.Proceed(now)
+		s.nextDump()
 		if s.replica.Ready().Empty() {
 			return nil
 		}

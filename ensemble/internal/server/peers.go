@@ -143,7 +143,7 @@ func (p *peerage) perform(rd *replica.Ready, now replica.Time) {
 	for i := range rd.Votes {
 		p.votes.Send(rd.Votes[i].To, &rd.Votes[i].Notification)
 	}
-	for i := 0; i < len(rd.Links); i++ { // a snapshot that begins adds to them
+	for i := range rd.Links {
 		op := &rd.Links[i]
 		switch op.Kind {
 		case replica.LinkDial:
@@ -163,7 +163,6 @@ func (p *peerage) perform(rd *replica.Ready, now replica.Time) {
 	}
 	clear(p.dirty)
 	p.dirty = p.dirty[:0]
-	p.s.nextDump()
 }
 
 func (p *peerage) onLink(c *link.Conn, op *replica.LinkOp) {
@@ -191,7 +190,8 @@ func (p *peerage) dial(leader packet.ServerID) {
 
 var errUnknownServer = errors.New("server: the elected leader is not in the configuration")
 
-// nextDump begins a dump for the learner that has waited longest, if none is running.
+// nextDump begins a dump for the learner that has waited longest, if none is running. What that makes the replica want is to be
+// carried out next.
 func (s *Server) nextDump() {
 	for s.peers != nil && len(s.dump.learners) > 0 && !s.dump.running.Load() {
 		id := s.dump.learners[0]
@@ -249,23 +249,20 @@ var errUnwanted = errors.New("server: a snapshot that nobody asked for")
 func (p *peerage) Snapshot(c *link.Conn, zxid znode.Zxid, data []byte, r io.Reader) error {
 	s := p.s
 	for {
-		wanted, busy := false, false
+		wanted, begun := false, false
 		s.inCore(func() {
-			if busy = s.dump.writing(); busy {
-				s.dump.interrupt()
-				wanted = s.replica.Installing(c.ID())
-			} else {
-				wanted = s.replica.BeginInstall(c.ID())
-			}
+			s.dump.interrupt()
+			wanted = s.replica.Installing(c.ID())
+			begun = !s.dump.writing() && s.replica.BeginInstall(c.ID())
 		})
+		if begun {
+			break
+		}
 		if !wanted {
 			return errUnwanted
 		}
-		if !busy {
-			break
-		}
 		select {
-		case <-time.After(time.Millisecond): // it is on its way out
+		case <-time.After(time.Millisecond): // until a snapshot of our own, or one that came on a link before, is out of the way
 		case <-s.stopping:
 			return ErrClosed
 		}
