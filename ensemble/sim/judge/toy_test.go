@@ -568,7 +568,7 @@ func TestGoodHistoriesPass(t *testing.T) {
 	}
 	t.Logf("%+v", total)
 	require.Greater(t, total.Acknowledged, 3000)
-	require.Greater(t, total.Unknown, 3)
+	require.NotZero(t, total.Unknown)
 	require.Greater(t, total.Events, 1000)
 	require.Greater(t, total.Syncs, 100)
 	require.Greater(t, total.Sessions, 50)

@@ -14,9 +14,13 @@ import (
 
 // knows is what a client believes of the tree: from its replies, so perhaps old.
 type knows struct {
-	versions map[string]int32
-	extra    []string // nodes with names that servers chose; at most mostExtra
+	versions map[string]int32 // of nodes that are there; at most mostKnown
+	paths    []string         // theirs, in an order that depends on the replies alone
+	extra    []string         // nodes with names that servers chose; at most mostExtra
 }
+
+// mostKnown bounds how many versions a client remembers.
+const mostKnown = 64
 
 // mostExtra bounds how many sequential nodes a client remembers, and from how many on it makes no more.
 const mostExtra = 12
@@ -28,14 +32,14 @@ func (k *knows) learn(o *judge.Op) {
 	path := o.Path()
 	switch r := o.Response.(type) {
 	case *wire.StatResponse:
-		k.versions[path] = r.Stat.Version
+		k.is(path, r.Stat.Version)
 	case *wire.DataResponse:
-		k.versions[path] = r.Stat.Version
+		k.is(path, r.Stat.Version)
 	case *wire.CreateResponse:
 		if r.Path != path {
 			k.remember(r.Path)
 		} else {
-			k.versions[path] = 0
+			k.is(path, 0)
 		}
 	case *wire.ChildrenResponse:
 		for _, name := range r.Children {
@@ -44,10 +48,38 @@ func (k *knows) learn(o *judge.Op) {
 			}
 		}
 	}
-	if o.Type == wire.OpDelete && (o.Err == znode.CodeOK || o.Err == znode.CodeNoNode) {
-		delete(k.versions, path)
+	if o.Type == wire.OpDelete && o.Err == znode.CodeOK || o.Err == znode.CodeNoNode && !o.Type.Create() {
+		k.gone(path)
 		k.extra = slices.DeleteFunc(k.extra, func(p string) bool { return p == path })
 	}
+}
+
+// is notes the version of a node that is there.
+func (k *knows) is(path string, version int32) {
+	_, known := k.versions[path]
+	switch {
+	case !known && len(k.paths) == mostKnown:
+		return
+	case !known:
+		k.paths = append(k.paths, path)
+	}
+	k.versions[path] = version
+}
+
+// gone notes that a node is not there.
+func (k *knows) gone(path string) {
+	if i := slices.Index(k.paths, path); i >= 0 {
+		k.paths = slices.Delete(k.paths, i, i+1)
+		delete(k.versions, path)
+	}
+}
+
+// some is a node that was there, empty if the client knows none.
+func (k *knows) some(r *rand.Rand) string {
+	if len(k.paths) == 0 {
+		return ""
+	}
+	return k.paths[r.IntN(len(k.paths))]
 }
 
 func (k *knows) remember(path string) {
@@ -224,7 +256,13 @@ func (c *Client) create(h Habit) (wire.Op, *wire.CreateRequest) {
 	case CreateContainer:
 		q.Path, q.Mode, op = c.name("box"), znode.ModeContainer, wire.OpCreateContainer
 	default:
-		if q.Path = c.stable(); c.rand.IntN(12) == 0 {
+		q.Path = c.stable()
+		for range 2 { // rather one that is not there
+			if _, known := c.knows.versions[q.Path]; known {
+				q.Path = c.stable()
+			}
+		}
+		if c.rand.IntN(12) == 0 {
 			q.Path = c.parent() + "/x"
 			if strings.HasPrefix(q.Path, "//") {
 				q.Path = "/x"
@@ -236,6 +274,9 @@ func (c *Client) create(h Habit) (wire.Op, *wire.CreateRequest) {
 
 func (c *Client) setData() *wire.SetDataRequest {
 	path := c.any()
+	if known := c.knows.some(c.rand); known != "" && c.rand.IntN(3) > 0 {
+		path = known
+	}
 	return &wire.SetDataRequest{Path: path, Data: c.data(), Version: c.version(c.rand, path)}
 }
 

@@ -71,7 +71,7 @@ func (h Habit) String() string { return habitNames[h] }
 
 // usual is what a habit weighs when it is on and its draw is average. The rare ones cost a session or a connection.
 var usual = [habits]int{
-	Create: 100, CreateEphemeral: 60, CreateSequential: 60, CreateEphemeralSequential: 60, CreateContainer: 15, SetData: 240, Delete: 110,
+	Create: 100, CreateEphemeral: 60, CreateSequential: 60, CreateEphemeralSequential: 60, CreateContainer: 15, SetData: 240, Delete: 70,
 	SetACL: 15, Multi: 80, GetData: 100, Exists: 50, GetChildren: 50, SyncAndRead: 60, Sync: 15, Survey: 20, AddWatch: 10,
 	RemoveWatches: 8, Ping: 5, CloseSession: 3, Abandon: 1, Move: 5, Sulk: 2,
 }
