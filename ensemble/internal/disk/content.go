@@ -7,6 +7,7 @@ const blockSize = 64 << 10
 // space costs nothing.
 type content struct {
 	blocks [][]byte // each at most blockSize long; what lies behind the length of a block is zeros to the reader
+	shared []bool   // by block, as far as it goes: somebody else has it too, so it is copied before it is changed
 	size   int64
 }
 
@@ -46,9 +47,13 @@ func (c *content) writeAt(p []byte, off int64) {
 	}
 }
 
-// block returns block i, at least n bytes long.
+// block returns block i, at least n bytes long, to be changed.
 func (c *content) block(i, n int) []byte {
 	b := c.blocks[i]
+	if i < len(c.shared) && c.shared[i] {
+		b = append(make([]byte, 0, min(blockSize, max(n, len(b))+SectorSize)), b...)
+		c.blocks[i], c.shared[i] = b, false
+	}
 	if n <= len(b) {
 		return b
 	}
@@ -74,10 +79,20 @@ func (c *content) resize(size int64) {
 	c.size = size
 }
 
+// clone shares what is there until one of the two changes it.
 func (c *content) clone() content {
-	d := content{blocks: make([][]byte, len(c.blocks)), size: c.size}
-	for i, b := range c.blocks {
-		d.blocks[i] = append([]byte(nil), b...)
+	if len(c.blocks) == 0 {
+		return content{size: c.size}
 	}
-	return d
+	c.shared = everyOf(len(c.blocks))
+	return content{blocks: append([][]byte(nil), c.blocks...), shared: everyOf(len(c.blocks)), size: c.size}
+}
+
+// everyOf is n times true.
+func everyOf(n int) []bool {
+	s := make([]bool, n)
+	for i := range s {
+		s[i] = true
+	}
+	return s
 }

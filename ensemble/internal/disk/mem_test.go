@@ -309,3 +309,48 @@ func BenchmarkMemWriteSync(b *testing.B) {
 		_ = f.Sync()
 	}
 }
+
+// A clone and what it was cloned from share bytes in memory and nothing else: whatever becomes of one, the other stays as it was.
+func TestClonesAreIndependent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type disk struct {
+			m    *Mem
+			want []byte
+		}
+		first := disk{NewMem(&MemOptions{CrashModel: true}), nil}
+		f, err := first.m.Create("/f")
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		require.NoError(t, first.m.SyncDir("/"))
+		disks := []disk{first}
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			d := &disks[rapid.IntRange(0, len(disks)-1).Draw(t, "disk")]
+			f, err := d.m.Edit("/f")
+			require.NoError(t, err)
+			at := rapid.SampledFrom([]int{0, 1, 700, blockSize - 1, blockSize, blockSize + 5, 2 * blockSize}).Draw(t, "at")
+			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			case 0:
+				disks = append(disks, disk{d.m.CrashClone(KeepAll), bytes.Clone(d.want)})
+			case 1:
+				require.NoError(t, f.Truncate(int64(at)))
+				d.want = append(d.want, make([]byte, max(0, at-len(d.want)))...)[:at:at]
+			case 2:
+				require.NoError(t, f.Sync())
+			default:
+				b := bytes.Repeat([]byte{byte(rapid.IntRange(1, 255).Draw(t, "byte"))}, rapid.SampledFrom([]int{1, 600, blockSize}).Draw(t, "length"))
+				_, err := f.WriteAt(b, int64(at))
+				require.NoError(t, err)
+				d.want = append(d.want, make([]byte, max(0, at+len(b)-len(d.want)))...)
+				copy(d.want[at:], b)
+			}
+			for i := range disks {
+				got, err := ReadFile(disks[i].m, "/f", 1<<20)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(disks[i].want, got), "disk %d of %d", i, len(disks))
+				got, err = ReadFile(disks[i].m.CrashClone(KeepAll), "/f", 1<<20)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(disks[i].want, got), "disk %d of %d, crashed", i, len(disks))
+			}
+		}
+	})
+}

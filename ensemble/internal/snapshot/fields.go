@@ -10,7 +10,10 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
-const bufferSize = 64 << 10
+const (
+	bufferSize = 64 << 10
+	firstSize  = 4 << 10 // of the buffer, until it proves too small
+)
 
 // fields reads what an image and a stream have in common.
 type fields struct {
@@ -55,11 +58,15 @@ func (r *fields) fill(n int) error {
 		return nil
 	}
 	r.summarize()
-	if r.buf == nil {
+	r.base += int64(r.from)
+	left := r.buf[r.from:]
+	switch {
+	case r.buf == nil && n <= firstSize:
+		r.buf = make([]byte, 0, firstSize)
+	case cap(r.buf) < bufferSize && (n > firstSize || len(r.buf) == firstSize):
 		r.buf = make([]byte, 0, bufferSize)
 	}
-	r.base += int64(r.from)
-	r.buf = r.buf[:copy(r.buf[:cap(r.buf)], r.buf[r.from:])]
+	r.buf = r.buf[:copy(r.buf[:cap(r.buf)], left)]
 	r.from, r.summed = 0, 0
 	end := n
 	if r.ahead {

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/snapshot"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/txnlog"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
 
@@ -41,4 +43,53 @@ func BenchmarkAppendSync(b *testing.B) {
 			})
 		}
 	}
+}
+
+// A server of a simulation: a crash, a restart on what is left, one transaction: go test -bench Restart -benchmem.
+func BenchmarkRestart(b *testing.B) {
+	opts := small()
+	opts.Log.Prealloc = 4096
+	m := crashable()
+	s, _ := mustRecover(b, m, opts, 0)
+	mustSave(b, s, 0)
+	mustAppend(b, s, 1, 20)
+	require.NoError(b, s.Close())
+	verify := func(r *snapshot.Reader) error { return r.Verify() }
+	ignore := func(txnlog.Record) error { return nil }
+	restart := func(b *testing.B, m *disk.Mem) {
+		s, err := Open(m, opts)
+		require.NoError(b, err)
+		_, err = s.Recover(verify, ignore)
+		require.NoError(b, err)
+		require.NoError(b, s.Append(records(s.Last()+1, 1)))
+		_, err = s.Sync()
+		require.NoError(b, err)
+	}
+	b.Run("clone", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			m.CrashClone(disk.KeepNone)
+		}
+	})
+	b.Run("clone+open+recover+append+sync", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			restart(b, m.CrashClone(disk.KeepNone))
+		}
+	})
+	b.Run("append+sync", func(b *testing.B) {
+		s, err := Open(m.CrashClone(disk.KeepNone), opts)
+		require.NoError(b, err)
+		_, err = s.Recover(verify, ignore)
+		require.NoError(b, err)
+		b.ReportAllocs()
+		for b.Loop() {
+			if s.Last()%1000 == 0 {
+				require.NoError(b, s.Roll())
+			}
+			require.NoError(b, s.Append(records(s.Last()+1, 1)))
+			_, err = s.Sync()
+			require.NoError(b, err)
+		}
+	})
 }

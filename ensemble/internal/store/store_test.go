@@ -537,3 +537,31 @@ func TestMisuse(t *testing.T) {
 	}
 	require.NoError(t, s.Close())
 }
+
+// Several servers' directories on one disk in memory, each opened once at a time, and their clones.
+func TestSeveralOnOneDisk(t *testing.T) {
+	m := crashable()
+	var stores []*Store
+	for i := range 3 {
+		opts := Options{DataDir: fmt.Sprintf("/%d", i), Log: txnlog.Options{Prealloc: -1}}
+		s, _, _, err := recoverIn(m, opts)
+		require.NoError(t, err)
+		_, err = Open(m, opts)
+		require.ErrorIs(t, err, disk.ErrLocked)
+		require.NoError(t, save(s, 0))
+		mustAppend(t, s, 1, 3+i)
+		stores = append(stores, s)
+	}
+	clone := m.CrashClone(disk.KeepNone)
+	for i, s := range stores {
+		mustAppend(t, s, znode.Zxid(4+i), 1)
+		opts := Options{DataDir: fmt.Sprintf("/%d", i), Log: txnlog.Options{Prealloc: -1}}
+		c, rec := mustRecover(t, clone, opts, znode.Zxid(3+i))
+		require.Equal(t, 3+i, rec.Records)
+		require.NoError(t, s.Close())
+		mustAppend(t, c, znode.Zxid(4+i), 2)
+		require.NoError(t, c.Close())
+		s, _ = mustRecover(t, m, opts, znode.Zxid(4+i))
+		require.NoError(t, s.Close())
+	}
+}
