@@ -198,7 +198,7 @@ func (l *line) next() []byte {
 		switch {
 		case l.hello != nil:
 			return l.hello
-		case l.box != nil && l.box.line == l && l.box.unsent:
+		case l.box != nil && l.box.unsent:
 			l.box.unsent = false
 			return l.box.frame
 		}

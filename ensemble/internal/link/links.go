@@ -18,7 +18,7 @@ import (
 type Handler interface {
 	// Opened says that c exists: a leader was reached, or somebody connected here while Links served and has begun as a learner
 	// does, with a whole FOLLOWERINFO or OBSERVERINFO, which comes next in Received. Strangers that say anything else, or
-	// nothing, are never heard of.
+	// nothing, are never heard of. It may come just after Serve(false) has closed c; Closed follows, as ever.
 	Opened(c *Conn)
 	// Received brings packets in the order they came, at least one. The slice and what it points at are the handler's to keep.
 	// It is expected to queue them and return: while it does not, nothing is read from c.

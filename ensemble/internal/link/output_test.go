@@ -142,6 +142,14 @@ func TestLongSnapshot(t *testing.T) {
 		time.Sleep(51 * time.Second)
 		require.Equal(t, []string{"1 NEWLEADER 0x0"}, p.atLearner.read())
 		require.Empty(t, p.atLeader.read())
+
+		made1, made2 := p.atLearner.made(), p.atLeader.made()
+		for range 10 {
+			time.Sleep(time.Second)
+			p.mustFlow(p.atLearner.last(t), leader)
+		}
+		require.Equal(t, made1, p.atLearner.made(), "packets are no snapshot")
+		require.Equal(t, made2, p.atLeader.made())
 	})
 }
 
@@ -241,10 +249,30 @@ func TestStreamsRunOnce(t *testing.T) {
 	}
 }
 
+// Closed is the last that is heard, and Close waits for it: streams have run by then.
+func TestCloseWaitsForStreams(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPair(t, link.Limits{})
+		_, leader := p.connect()
+		var ended atomic.Bool
+		require.NoError(t, leader.SendStream(func(w io.Writer) error {
+			time.Sleep(time.Minute)
+			require.Empty(t, p.atLeader.read(), "it is not over")
+			ended.Store(true)
+			return nil
+		}))
+		leader.Flush()
+		synctest.Wait()
+		p.leader.Close()
+		require.True(t, ended.Load())
+		require.Equal(t, []string{"1 closed: link: closed"}, p.atLeader.read())
+	})
+}
+
 // Buffers are given back: a link through which much has gone is not big.
 func TestOutputIsGivenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		p := newPair(t, link.Limits{})
+		p := newPair(t, link.Limits{MaxOutput: 25 << 20})
 		p.atLearner.received = func(*link.Conn, *packet.Packet) {}
 		_, leader := p.connect()
 		big := packet.Packet{Type: packet.TypeProposal, Data: make([]byte, 1<<20)}
@@ -256,11 +284,14 @@ func TestOutputIsGivenBack(t *testing.T) {
 			return m.HeapAlloc
 		}
 		before := held()
-		for range 60 {
-			leader.Send(&big)
+		for range 3 {
+			for range 20 {
+				leader.Send(&big)
+			}
+			leader.Flush()
+			synctest.Wait()
+			require.Empty(t, p.atLeader.read(), "what has gone does not count")
 		}
-		leader.Flush()
-		synctest.Wait()
 		require.Less(t, held(), before+8<<20)
 		runtime.KeepAlive(leader)
 	})

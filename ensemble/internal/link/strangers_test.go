@@ -132,6 +132,18 @@ func TestHeldUntilServing(t *testing.T) {
 	})
 }
 
+func TestCloseWhileHeld(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPair(t, link.Limits{Hold: time.Hour})
+		p.stranger()
+		synctest.Wait()
+		start := time.Now()
+		p.leader.Close()
+		require.Zero(t, time.Since(start))
+		require.Empty(t, p.atLeader.read())
+	})
+}
+
 // A server that stops leading keeps the link by which it learns.
 func TestServeFalseKeepsDialled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -205,6 +217,24 @@ func TestDialFails(t *testing.T) {
 		p.learner.Dial(t.Context(), 1, p.addr)
 		synctest.Wait()
 		require.Empty(t, p.atLearner.read(), "after Close nothing is heard")
+	})
+}
+
+// A dial that ends when all is over leaves nothing open.
+func TestDialTooLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := newPair(t, link.Limits{})
+		var d diary
+		slow := link.NewLinks(link.LinksOptions{Handler: &d, Dial: func(_ context.Context, addr string) (net.Conn, error) {
+			time.Sleep(time.Minute)
+			return p.network.DialFrom(context.Background(), "10.0.0.2", addr)
+		}})
+		slow.Dial(t.Context(), 1, p.addr)
+		synctest.Wait()
+		slow.Close()
+		require.Equal(t, []string{"server 1 failed: link: closed"}, d.read())
+		p.leader.Close()
+		require.Zero(t, p.network.Connections())
 	})
 }
 

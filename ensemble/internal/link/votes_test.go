@@ -138,6 +138,34 @@ func TestAcceptsLarger(t *testing.T) {
 	})
 }
 
+// What comes on a connection comes after all that came on the one it replaces.
+func TestReplacedInOrder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := newElectorate(t, 3)
+		l, err := e.network.Listen("1:3888")
+		require.NoError(t, err)
+		begun, proceed := make(chan int64, 10), make(chan struct{})
+		votes := link.NewVotes(link.VotesOptions{
+			Self: 1, Config: e.config, Listener: l, Dial: e.network.Dial,
+			Receive: func(_ packet.ServerID, n packet.Notification) {
+				begun <- n.Round
+				<-proceed
+			},
+		})
+		defer votes.Close()
+		for round := range int64(2) {
+			_, err := e.dials("3", 1).Write(append(hello(3), vote(round)...))
+			require.NoError(t, err)
+			synctest.Wait()
+		}
+		require.Len(t, begun, 1)
+		close(proceed)
+		synctest.Wait()
+		require.Equal(t, int64(0), <-begun)
+		require.Equal(t, int64(1), <-begun)
+	})
+}
+
 // A smaller server is called back; itself and servers that nobody knows are refused.
 func TestRefuses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -297,6 +325,30 @@ func TestDeadMachineDelaysNobody(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, "1:1 2:2", e.voters[3].hears())
 		require.Equal(t, "2:2 3:3", e.voters[1].hears())
+	})
+}
+
+// An attempt that gets no answer is given up, and made again.
+func TestConnectTimeout(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := newElectorate(t, 2)
+		l, err := e.network.Listen("2:3888")
+		require.NoError(t, err)
+		var dials []time.Duration
+		votes := link.NewVotes(link.VotesOptions{
+			Self: 2, Config: e.config, Listener: l,
+			Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+				start := time.Now()
+				<-ctx.Done()
+				dials = append(dials, time.Since(start))
+				return nil, ctx.Err()
+			},
+		})
+		votes.Send(1, &packet.Notification{})
+		time.Sleep(time.Minute)
+		votes.Close()
+		require.InDelta(t, 11, len(dials), 1)
+		require.Equal(t, 5*time.Second, dials[0])
 	})
 }
 
