@@ -449,6 +449,17 @@ var liesAboutSessions = []corruption{
 		}
 		return false
 	}},
+	{"C10", "a closed session's pings are answered where nobody has heard of its end", func(f *forgery) bool {
+		e, ok := f.closed(true)
+		for i := range f.Ops {
+			if o := &f.Ops[i]; o.Session == e.Session && o.Type == wire.OpPing && o.Returned.Happened() {
+				o.Invoked.At = e.Proposed.At + clock.Second
+				o.Returned.At = o.Invoked.At
+				return ok
+			}
+		}
+		return false
+	}},
 	{"C10", "a closed session is told of changes", func(f *forgery) bool {
 		e, ok := f.closed(true)
 		for i := range f.Events {

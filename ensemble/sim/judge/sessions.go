@@ -13,7 +13,8 @@ import (
 
 // Sessions is C10. A session opens with its transaction, once; it is closed by its client, or by a leader that has not heard of
 // it for its timeout; nobody is told that it has expired before; and when it is closed nothing of it goes on: no
-// transaction, no answer, no ephemeral. One that nobody keeps alive does end.
+// transaction, no answer, no ephemeral; and a server that has not heard of it stops answering pings in time, so that the owner
+// knows before others act on it. A session that nobody keeps alive does end.
 //
 // What a leader has heard of cannot be seen from outside, but bounded: a new connection it has heard of itself; and a ping, a
 // write or a sync is answered only by a server whose touches up to Rules.Slack before have reached the leader.
@@ -114,7 +115,7 @@ func (l *life) heard(by Moment, rules *Rules) (last clock.Time) {
 			proof = o
 		case proof != nil && o.Conn != proof.Conn:
 			return last
-		case proof != nil && o.Returned.At <= proof.Returned.At-rules.Slack:
+		case proof != nil && o.Returned.At <= proof.Invoked.At-rules.Slack: // it was answered after it was asked, and no more is known of when
 			return max(last, o.Invoked.At)
 		}
 	}
@@ -179,7 +180,15 @@ func (c *Case) afterlife(f *findings, lives map[znode.SessionID]*life) {
 	for i := range c.h.Ops {
 		o := &c.h.Ops[i]
 		l := lives[o.Session]
-		if l == nil || l.closed == nil || !o.Returned.Happened() || o.Zxid < l.closed.Zxid || o.Type == wire.OpCloseSession || o.Err == znode.CodeSessionExpired {
+		if l == nil || l.closed == nil || !o.Returned.Happened() || o.Type == wire.OpCloseSession || o.Err == znode.CodeSessionExpired {
+			continue
+		}
+		if o.Type == wire.OpPing && o.Invoked.At > l.closed.Committed.At+2*c.rules.Slack {
+			f.add(o.Returned.At, "%s: its session was closed at %v, at %v, and its owner is still led to believe that it lives", c.describe(i),
+				l.closed.Zxid, l.closed.Committed.At)
+			continue
+		}
+		if o.Zxid < l.closed.Zxid {
 			continue
 		}
 		if m, ok := o.Response.(*wire.MultiResponse); ok && len(m.Results) > 0 && m.Results[0].Err == znode.CodeSessionExpired {
