@@ -24,8 +24,9 @@ type Recovery struct {
 	Fresh bool
 	// Blank: there was no data at all, and the server may not begin: it must get the data from others, and must not vote.
 	Blank bool
-	// Empty: there is no transaction, and no epoch but 0, whether or not there is a snapshot of that. If the server has served
-	// before (Store.Served) its data has been lost, and it must not vote, unless Initialize says that it is meant to begin anew.
+	// Empty: there is no transaction, and no leader has been followed: currentEpoch is 0 or missing, whatever acceptedEpoch says,
+	// for that may have been promised since the data was lost. If the server has served before (Store.Served) it has been, and
+	// the server must not vote, unless Initialize says that it is meant to begin anew.
 	Empty bool
 	// Initialize: the file initialize is there. It stays until MarkServed.
 	Initialize bool
@@ -106,7 +107,7 @@ func (s *Store) Recover(load func(*snapshot.Reader) error, apply func(txnlog.Rec
 	if err := s.state(f, seen); err != nil {
 		return rec, s.abort(err)
 	}
-	rec.Empty = rec.Last == 0 && max(f.epochs[accepted], f.epochs[current]) <= 0
+	rec.Empty = rec.Last == 0 && f.epochs[current] <= 0
 	return rec, nil
 }
 
