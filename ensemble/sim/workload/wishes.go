@@ -48,6 +48,9 @@ func (k *knows) learn(o *judge.Op) {
 			}
 		}
 	}
+	if o.Type.Create() && o.Err == znode.CodeNodeExists {
+		k.is(path, -1) // any
+	}
 	if o.Type == wire.OpDelete && o.Err == znode.CodeOK || o.Err == znode.CodeNoNode && !o.Type.Create() {
 		k.gone(path)
 		k.extra = slices.DeleteFunc(k.extra, func(p string) bool { return p == path })
@@ -134,7 +137,11 @@ func (c *Client) wish(h Habit) (wire.Op, wire.Record) {
 	r := c.rand
 	switch h {
 	case Create, CreateEphemeral, CreateSequential, CreateEphemeralSequential, CreateContainer:
-		return c.create(h)
+		op, q := c.create(h)
+		if _, known := c.knows.versions[q.Path]; known && !q.Mode.Sequential() && r.IntN(4) > 0 {
+			return wire.OpSetData, &wire.SetDataRequest{Path: q.Path, Data: c.data(), Version: c.version(r, q.Path)} // it would be refused
+		}
+		return op, q
 	case SetData:
 		return wire.OpSetData, c.setData()
 	case Delete:
