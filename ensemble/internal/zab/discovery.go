@@ -134,7 +134,7 @@ func (l *Leader) announce(now int64, out *[]Effect) {
 func (l *Leader) inform(f *learner, now int64, out *[]Effect) {
 	info := packet.LeaderInfo{Protocol: packet.Protocol, Ours: true}
 	f.stage, f.deadline = informed, now+l.ticks(l.cfg.InitLimit)
-	send(out, f.link, packet.Packet{Type: packet.TypeLeaderInfo, Zxid: l.newEpoch(), Data: info.AppendJute(nil)})
+	send(out, f.link, packet.Packet{Type: packet.TypeLeaderInfo, Zxid: l.newEpoch() + znode.Zxid(l.cfg.CounterStart), Data: info.AppendJute(nil)})
 }
 
 // newEpoch is the zxid that stands for the epoch.

@@ -29,7 +29,7 @@ func (l *Learner) leaderInfo(p *packet.Packet, out *[]Effect) {
 		l.abandon(ErrEpoch, p.Zxid, "", out)
 		return
 	}
-	l.epoch, l.ours = epoch, info.Ours
+	l.epoch, l.ours, l.start = epoch, info.Ours, p.Zxid.Counter()
 	if epoch == l.cfg.AcceptedEpoch {
 		l.ackEpoch(-1, out) // promised before, perhaps to somebody else: it must not count
 		return
@@ -59,7 +59,7 @@ func (l *Learner) operation(p *packet.Packet, out *[]Effect) {
 		l.abandon(ErrMalformed, p.Zxid, p.Type.String(), out)
 	case p.Type == packet.TypeSnap:
 		l.changing, l.target = Install, p.Zxid
-		*out = append(*out, Effect{Kind: Install, Zxid: p.Zxid})
+		*out = append(*out, Effect{Kind: Install, Zxid: p.Zxid, Packet: *p})
 	case l.cfg.Untrusted:
 		l.abandon(ErrUnexpected, p.Zxid, p.Type.String()+" for a server without history", out)
 	case p.Type == packet.TypeTrunc && p.Zxid > l.last, p.Type == packet.TypeDiff && p.Zxid < l.last:
@@ -136,7 +136,7 @@ func (l *Learner) admit(z znode.Zxid, out *[]Effect) bool {
 
 // headless reports whether z would be our first of the leader's epoch, but is not its first.
 func (l *Learner) headless(z znode.Zxid) bool {
-	return int64(z.Epoch()) == l.epoch && l.last.Epoch() < z.Epoch() && z.Counter() != l.cfg.CounterStart+1
+	return int64(z.Epoch()) == l.epoch && l.last.Epoch() < z.Epoch() && z.Counter() != l.start+1
 }
 
 func (l *Learner) append(r Record, out *[]Effect) {

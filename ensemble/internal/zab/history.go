@@ -78,14 +78,17 @@ func (h *History) trim() {
 	}
 }
 
-// Keep protects records after zxid from being trimmed, and releases those up to it. Unless told otherwise a History protects none.
+// Keep protects records after zxid from being trimmed, and releases those up to it. Unless told otherwise a History protects none. A
+// server that may come to lead protects what its tree does not have yet: a snapshot of the tree is of use only with what follows.
 func (h *History) Keep(zxid znode.Zxid) {
 	h.keep = zxid
 	h.trim()
 }
 
-// Truncate forgets the records after zxid. If zxid lies before them all, the History is empty and goes on from zxid.
+// Truncate forgets the records after zxid. If zxid lies before them all, the History is empty and goes on from zxid. What comes after
+// zxid from now on is protected, unless nothing is.
 func (h *History) Truncate(zxid znode.Zxid) {
+	h.lower(zxid)
 	if zxid < h.base {
 		h.Reset(zxid)
 		return
@@ -101,8 +104,16 @@ func (h *History) Truncate(zxid znode.Zxid) {
 	}
 }
 
-// Reset forgets everything; the History goes on from base.
+// lower lets keep fall to zxid: no tree is younger now.
+func (h *History) lower(zxid znode.Zxid) {
+	if h.keep != everything {
+		h.keep = min(h.keep, zxid)
+	}
+}
+
+// Reset forgets everything; the History goes on from base. What comes from now on is protected, unless nothing is.
 func (h *History) Reset(base znode.Zxid) {
+	h.lower(base)
 	h.base, h.ring, h.head, h.count, h.bytes = base, nil, 0, 0, 0
 }
 

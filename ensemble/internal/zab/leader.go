@@ -20,10 +20,10 @@ type LeaderConfig struct {
 
 	AcceptedEpoch, CurrentEpoch int64      // as on disk
 	Last                        znode.Zxid // the last transaction that is durable in the log; 0 for none
-	History                     *History   // the end of the log, whose Last is Last; the Leader adds what it proposes
+	History                     *History   // the end of the log, whose Last is Last; the Leader adds what it proposes, and tells it what to keep
 
 	MaxLearners  int    // links at the same time, default 1000; further ones are closed
-	CounterStart uint32 // the epoch's counter begins behind it; 0 but in tests of the counter's end
+	CounterStart uint32 // the epoch's counter begins behind it, and LEADERINFO says so; 0 but in tests of the counter's end
 }
 
 // A phase is how far a Leader has come. Each begins when the barrier of the one before has fallen.
@@ -89,7 +89,7 @@ func NewLeader(cfg LeaderConfig, now int64, out *[]Effect) *Leader {
 		epoch: max(cfg.AcceptedEpoch, cfg.CurrentEpoch, int64(cfg.Last.Epoch())) + 1, links: map[packet.LinkID]*learner{}, byID: map[packet.ServerID]*voter{},
 		last: cfg.Last, committed: cfg.Last, synced: cfg.Last,
 	}
-	l.history.Keep(cfg.Last)
+	l.history.Keep(min(l.history.keep, cfg.Last)) // if more is kept already, the tree lacks it
 	for _, id := range cfg.Quorum.Voters() {
 		l.voters = append(l.voters, voter{id: id, missing: never})
 	}
@@ -220,7 +220,6 @@ func (l *Leader) forget(f *learner, back int64) {
 
 func (l *Leader) abdicate(err *Error, out *[]Effect) {
 	l.phase = ended
-	l.history.Keep(everything)
 	*out = append(*out, Effect{Kind: Abdicate, Err: err})
 }
 
@@ -246,6 +245,14 @@ func (l *Leader) Committed() znode.Zxid { return l.committed }
 
 // Last is the last zxid proposed, or the last of the own history before the first.
 func (l *Leader) Last() znode.Zxid { return l.last }
+
+// Server is whose link that is, 0 if it is nobody's who has said so.
+func (l *Leader) Server(link packet.LinkID) packet.ServerID {
+	if f := l.links[link]; f != nil {
+		return f.server
+	}
+	return 0
+}
 
 // Ours reports whether the learner of a link is a Bellwether.
 func (l *Leader) Ours(link packet.LinkID) bool {

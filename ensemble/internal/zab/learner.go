@@ -20,10 +20,9 @@ type LearnerConfig struct {
 
 	AcceptedEpoch, CurrentEpoch int64      // as on disk
 	Last                        znode.Zxid // the last transaction that is durable in the log; 0 for none
-	History                     *History   // the end of the log, whose Last is Last; kept equal to it. nil: somebody else's business
+	History                     *History   // the end of the log, whose Last is Last; kept equal to it. nil: the caller does that
 
-	MaxHeld      int    // bytes of packets kept while a truncation or installation is under way, default 256 MiB
-	CounterStart uint32 // as the leader's; 0 but in tests of the counter's end
+	MaxHeld int // bytes of packets kept while a truncation or installation is under way, default 256 MiB
 }
 
 const (
@@ -55,9 +54,10 @@ type Learner struct {
 	history  *History // nil: not ours to keep
 	observer bool     // because we are one or have to come as one
 	at       progress
-	epoch    int64 // the leader's; 0 before it is known
-	ours     bool  // the leader is a Bellwether
-	heard    int64 // when there was the last sign of progress, of whatever kind the present state waits for
+	epoch    int64  // the leader's; 0 before it is known
+	ours     bool   // the leader is a Bellwether
+	start    uint32 // the leader's counter begins behind it: 0
+	heard    int64  // when there was the last sign of progress, of whatever kind the present state waits for
 
 	base      znode.Zxid // where synchronisation began
 	last      znode.Zxid // the last appended; ≥ base
@@ -86,7 +86,6 @@ func NewLearner(cfg LearnerConfig, now int64, out *[]Effect) *Learner {
 	l := &Learner{cfg: cfg, history: cfg.History, observer: cfg.Observer || cfg.Untrusted, heard: now}
 	if l.history != nil {
 		l.history = historyOf(cfg.History, cfg.Last)
-		l.history.Keep(everything)
 	}
 	l.begin(cfg.Last)
 	return l

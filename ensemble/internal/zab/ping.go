@@ -32,6 +32,7 @@ type pingQueue struct {
 	sent     uint64
 	answers  uint64   // ≤ sent ≤ answers+maxPings
 	answered sentPing // the last that was answered; at is when it was sent
+	told     bool     // a learner of ours knows already that its answers come
 }
 
 // round sends a PING to all learners that have our history.
@@ -72,6 +73,10 @@ func (l *Leader) pong(f *learner, p *packet.Packet, now int64, out *[]Effect) {
 	q.answers++
 	if f.stage == current {
 		*out = append(*out, Effect{Kind: Pass, Link: f.link, Packet: *p})
+		if f.ours && !q.told { // tell it at once that its touches arrive
+			q.told = true
+			l.ping(f, now, out)
+		}
 	}
 	l.confirm(now, out)
 }

@@ -13,31 +13,28 @@ type Plan struct {
 }
 
 // Plan decides for a learner whose log ends with last, given that the history up to upto is to be its own (what lies beyond is
-// proposed anew). epoch is the leader's; a learner with records of it has got them from this very leader.
+// proposed anew).
 //
-// DIFF needs last to be in the history, so that nothing is missing between (ZOOKEEPER-2418, -4352). A last with counter 0 is
-// the mark of an epoch's beginning, not a transaction: whoever has it has everything before. TRUNC cuts to exactly the last zxid
-// that both have (ZOOKEEPER-1156): the one before last in our history, if it is of last's epoch, for two logs of one epoch agree as far
-// as both go. In all other cases SNAP, which is always right.
+//   - DIFF if last is in the history, so that nothing is missing between (ZOOKEEPER-2418, -4352). A last with counter 0 is the mark of an
+//     epoch's beginning, not a transaction: whoever has it has everything before.
+//   - TRUNC to exactly the last zxid that both have (ZOOKEEPER-1156), the one before last in the history. If it is of last's epoch,
+//     two logs of one epoch agree as far as both go. If it is of an earlier one, we have nothing of last's epoch; but that epoch had a
+//     leader whose history a quorum took over before it proposed anything, so both logs have that, and we nothing beyond it.
+//   - SNAP if the history does not reach back so far, or the learner has nothing.
+//
+// TRUNC never takes from a learner what was agreed upon, and may have only few disks to be on. SNAP might, where the tree is
+// behind the log; see [Leader.SnapshotTaken].
 //
 // Apache's learners (ours is false) cut badly: they keep a snapshot of what was cut (ZOOKEEPER-1549, -4837), or the record after the
-// cut when it falls on a snapshot. After SNAP they keep the log beyond it. So they are only told TRUNC where SNAP would be worse: when
-// they are ahead of all we have.
-func (h *History) Plan(last, upto znode.Zxid, epoch int64, ours bool) Plan {
-	cut := func(z znode.Zxid) Plan {
-		if z.Counter() != 0 && (z.Epoch() == last.Epoch() || int64(last.Epoch()) == epoch || !ours) {
-			return Plan{Type: packet.TypeTrunc, Zxid: z, From: z}
-		}
-		return Plan{Type: packet.TypeSnap}
-	}
+// cut when it falls on a snapshot. But after SNAP they keep the log beyond it. So they are told TRUNC where SNAP would be worse:
+// when they are ahead of all we have.
+func (h *History) Plan(last, upto znode.Zxid, ours bool) Plan {
 	switch {
-	case last == upto:
-		return Plan{Type: packet.TypeDiff, Zxid: upto, From: last}
-	case last < h.base:
-		return Plan{Type: packet.TypeSnap}
-	case last > upto && last.Counter() != 0:
-		return cut(upto)
+	case last == upto, last > upto && last.Counter() == 0:
+		return Plan{Type: packet.TypeDiff, Zxid: last, From: last}
 	case last > upto:
+		return cut(upto)
+	case last < h.base:
 		return Plan{Type: packet.TypeSnap}
 	case h.Has(last) || last.Counter() == 0:
 		return Plan{Type: packet.TypeDiff, Zxid: upto, From: last}
@@ -50,10 +47,18 @@ func (h *History) Plan(last, upto znode.Zxid, epoch int64, ours bool) Plan {
 	return cut(h.base)
 }
 
+// cut is TRUNC to z, if z is a transaction.
+func cut(z znode.Zxid) Plan {
+	if z.Counter() == 0 {
+		return Plan{Type: packet.TypeSnap}
+	}
+	return Plan{Type: packet.TypeTrunc, Zxid: z, From: z}
+}
+
 // sync begins to give a learner our history.
 func (l *Leader) sync(f *learner, now int64, out *[]Effect) {
 	f.deadline = now + l.ticks(l.cfg.InitLimit+l.cfg.SyncLimit)
-	plan := l.history.Plan(f.last, l.committed, l.epoch, f.ours)
+	plan := l.history.Plan(f.last, l.committed, f.ours)
 	if plan.Type == packet.TypeSnap {
 		f.stage = snapshotting
 		*out = append(*out, Effect{Kind: TakeSnapshot, Link: f.link})
@@ -65,14 +70,15 @@ func (l *Leader) sync(f *learner, now int64, out *[]Effect) {
 
 // SnapshotTaken completes TakeSnapshot: SNAP and its stream, the tree at zxid, are queued on the link. What follows zxid is queued
 // behind it, then NEWLEADER, which therefore cannot be acknowledged without the snapshot (ZOOKEEPER-3104). A link that has ended
-// meanwhile is ignored. A tree older than what Applied told, or than the history we began with, cannot be used: the link is closed with
-// ErrForgotten.
+// meanwhile is ignored. A tree older than what Applied told cannot be used, since what follows is forgotten. Nor can one that is older
+// than what the learner has, for of that some may have been agreed upon because the learner has it. Then the link is closed with
+// ErrForgotten, and the learner tries again.
 func (l *Leader) SnapshotTaken(link packet.LinkID, zxid znode.Zxid, now int64, out *[]Effect) {
 	f := l.links[link]
 	if f == nil || f.stage != snapshotting || l.phase == ended {
 		return
 	}
-	if zxid > l.committed || zxid < l.cfg.Last || !l.history.Has(zxid) {
+	if zxid > l.committed || !l.history.Has(zxid) || f.last <= l.committed && zxid < f.last {
 		l.close(f, ErrForgotten, zxid, now, out)
 		return
 	}

@@ -118,8 +118,8 @@ type server struct {
 
 	leader  *Leader
 	learner *Learner
-	wire    *wire // of the learner
-	applied znode.Zxid
+	wire    *wire            // of the learner
+	applied znode.Zxid       // of the tree, which may lag behind
 	asked   map[uint64]int64 // barriers, and the highest epoch established when they were asked
 }
 
@@ -223,6 +223,9 @@ func (w *world) housekeeping(s *server) {
 		w.join(s)
 	case s.leader != nil:
 		w.lead(s)
+	case s.learner.Established():
+		s.applied = max(s.applied, min(s.learner.Committed(), last(s.disk)))
+		s.history.Keep(s.applied)
 	}
 }
 
@@ -313,12 +316,12 @@ func (w *world) elect() {
 		}
 	}
 	best.asked = map[uint64]int64{}
-	best.applied = last(best.disk)
 	out := []Effect{}
 	best.leader = NewLeader(LeaderConfig{
 		Self: best.id, Quorum: w.config, Config: "", Tick: 1000, InitLimit: 10, SyncLimit: 5, AcceptedEpoch: best.accepted,
 		CurrentEpoch: best.current, Last: last(best.disk), History: best.history, CounterStart: w.start,
 	}, w.now, &out)
+	best.leader.Applied(best.applied)
 	w.perform(best, out)
 	for _, s := range voters {
 		if s != best && best.leader != nil {
@@ -332,6 +335,7 @@ func (w *world) learn(s, leader *server) {
 		return
 	}
 	w.drain(s)
+	s.history.Keep(s.applied)
 	w.links++
 	s.wire = &wire{id: w.links, leader: leader, learner: s}
 	w.wires = append(w.wires, s.wire)
@@ -339,7 +343,6 @@ func (w *world) learn(s, leader *server) {
 		s.learner = NewLearner(LearnerConfig{
 			Self: s.id, Leader: leader.id, Quorum: w.config, Observer: s.observer, Untrusted: s.damaged, Tick: 1000, InitLimit: 10, SyncLimit: 5,
 			AcceptedEpoch: s.accepted, CurrentEpoch: s.current, Last: last(s.disk), History: s.history,
-			CounterStart: w.start,
 		}, w.now, out)
 		s.learner.Connected(w.now, out)
 	})
@@ -391,6 +394,7 @@ func (w *world) remember(s *server) {
 	if len(s.disk) > 0 {
 		from = w.rng.IntN(len(s.disk) + 1)
 	}
+	s.applied = last(s.disk)
 	s.history = NewHistory(last(s.disk[:from]), 1+w.rng.IntN(40), 1<<20)
 	for _, r := range s.disk[from:] {
 		require.NoError(w.t, s.history.Add(r))
@@ -420,7 +424,8 @@ func (w *world) crash(s *server) {
 	w.remember(s)
 }
 
-func (w *world) restart(s *server) { s.up = true }
+// restart brings a server back with a tree of all it has on disk.
+func (w *world) restart(s *server) { s.up, s.applied = true, last(s.disk) }
 
 func last(log []Record) znode.Zxid {
 	if len(log) == 0 {

@@ -214,10 +214,12 @@ func (w *world) commitToDisk(s *server, queue *[]write, n int) {
 		case Truncate:
 			w.keeps(s, upTo(s.disk, d.zxid))
 			s.disk = slices.Clone(upTo(s.disk, d.zxid))
+			s.applied = min(s.applied, d.zxid)
 			w.must(last(s.disk) == d.zxid, "%d is to be cut to %v which it does not have", s.id, d.zxid)
 		case Install:
 			w.keeps(s, d.replace)
 			s.disk = slices.Clone(d.replace)
+			s.applied = d.zxid
 			for _, r := range s.disk {
 				w.logged[r.Zxid] |= 1 << s.id
 			}
@@ -246,9 +248,11 @@ func (w *world) keeps(s *server, log []Record) {
 		}
 		var have uint64
 		for _, o := range w.servers {
-			if o != s && (o.damaged || n < len(o.disk) && o.disk[n].Zxid == z) {
+			if o.damaged || o != s && n < len(o.disk) && o.disk[n].Zxid == z {
 				have |= 1 << o.id
 			}
+		}
+		if !w.enough(have) {
 		}
 		w.must(w.enough(have), "%d is to forget %v which was agreed upon, and too few have it", s.id, z)
 	}

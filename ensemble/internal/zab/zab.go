@@ -77,7 +77,7 @@ const (
 	// Truncate (L): remove everything after Zxid from log, snapshots and tree, durably; then call Truncated. Nothing is appended before.
 	Truncate
 	// Install (L): a snapshot follows on the link. Once it has replaced tree, snapshots and log (also what lies beyond it), durably, call
-	// Installed. Zxid is what SNAP promises. Nothing is appended before.
+	// Installed. Zxid is what SNAP promises, Packet is SNAP. Nothing is appended before.
 	Install
 	// Abandon (L): leave the leader, because of Err. The last effect. If a Truncate or an Install was not completed, memory is not to
 	// be believed: reload from disk.

@@ -99,6 +99,7 @@
   send to 2 PING 2:1 answers=0
 > 2: PING
   pass PING -1
+  send to 2 PING 2:1 answers=1
 > wait 2500
   send to 2 PING 2:1 answers=1
   send to 2 PING 2:1 answers=1
@@ -136,6 +137,7 @@
   send to 2 PING 2:1 answers=0
 > 2: PING
   pass PING -1
+  send to 2 PING 2:1 answers=1
 > wait 2500
   send to 2 PING 2:1 answers=1
   send to 2 PING 2:1 answers=1

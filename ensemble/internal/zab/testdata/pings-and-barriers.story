@@ -59,6 +59,7 @@
   false
 > 2: PING
   pass PING -1
+  send to 2 PING 2:0 answers=1
 > 2: PING
   pass PING -1
 > 2: PING
@@ -78,7 +79,6 @@
   send to 3 PING 2:0 null
 > 2: PING
   pass PING -1
-  confirmed 7
 > fresh
   true
 # Alone, we are the quorum.

@@ -1,5 +1,6 @@
-# 3 was leader of epoch 2, proposed 2:1 which nobody else has, and may even have a snapshot with it. We do not know that epoch's
-# transactions: it gets a snapshot, which replaces whatever it has.
+# 3 was leader of epoch 2, proposed 2:1 which nobody else has, and may even have a snapshot with it. We have nothing of that epoch, but
+# the history it began with: 3 is cut to its end. (Ours forget snapshots that are younger than the cut. Apache's do not, but they
+# keep the log beyond a snapshot they are sent as well.)
 > leader 1 of=1,2,3 accepted=2 current=2 last=1:3
   nothing
 > 2 connects accepted=2
@@ -13,6 +14,11 @@
 > 3 connects accepted=2
   send to 3 LEADERINFO 3:0
 > 3: ACKEPOCH 2:1 epoch=2
-  take snapshot for 3
-> snapshot 3 1:3
+  send to 3 TRUNC 1:3
   send to 3 NEWLEADER 3:0
+> 3 connects java link=33 accepted=2
+  close 3: replaced by a new connection of the same server
+  send to 33 LEADERINFO 3:0
+> 33: ACKEPOCH 2:1 epoch=2
+  send to 33 TRUNC 1:3
+  send to 33 NEWLEADER 3:0

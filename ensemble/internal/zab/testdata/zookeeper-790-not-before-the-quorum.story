@@ -34,4 +34,5 @@
   1:3
 > 3: PING
   pass PING -1
+  send to 3 PING 2:0 answers=1
   confirmed 1
