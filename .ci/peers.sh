@@ -53,7 +53,7 @@ peers_maven() { # name: copies the jars of .ci/peers/NAME/pom.xml into the cache
 
 peers_install() {
   peers_debian openjdk-17-jdk-headless maven gcc libc6-dev zookeeper libzookeeper-java libslf4j-java libzookeeper-mt-dev \
-    python3-kazoo libcurator-client-java libcurator-framework-java libcurator-recipes-java libcurator-discovery-java \
+    python3-kazoo python3-pytest python3-mock python3-objgraph libcurator-client-java libcurator-framework-java libcurator-recipes-java libcurator-discovery-java \
     libguava-java libjackson2-databind-java || return 1
   peers_maven zookeeper || return 1
   export APACHE39_CP=$peers_jars

@@ -5,6 +5,11 @@
 // transcripts. What differs is listed, with the reason, in testdata/CLIENT/differences-SERVER.txt; an empty list means
 // that the client cannot tell the two apart.
 //
+// Ensembles are broken in every way processes and networks break, by tests that run against ours and, with INTEROP_FULL set or with
+// -subject apache, against Apache's, which shows that they ask for nothing impossible: histories of many clients are judged, outages
+// measured, strangers sent to the ports between the servers, and ensembles of both kinds of servers made to agree. What changes
+// by chance is printed as flags with which to run it again; -fault-time, -fault-seed and -kills make runs longer.
+//
 // They find their peers through environment variables and fail when one is not set. To run them:
 //
 //	. .ci/peers.sh

@@ -9,60 +9,31 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bellwether-zk/bellwether/integration/process"
 )
 
-// go-zookeeper/zk's own test-suite passes against Bellwether wherever it passes against Apache 3.9. Tests that start an
-// ensemble are left out: these are the standalone parts.
+// go-zookeeper/zk's own test-suite passes against Bellwether wherever it passes against Apache 3.9, the tests that start an
+// ensemble of three included.
 //
 // The suite starts its servers by zkServer.sh. Its parser of the four-letter word srvr, which it waits with for a server,
 // knows only the date of the build as releases before 3.6 wrote it (10/08/2019). Bellwether writes it so; against Apache's
 // 3.9 no test of the suite would ever start, so the copy run here is changed in that one place to read today's form too.
-//
-// testdata/go-zookeeper/passing-apache-3.9.txt records what passes against Apache 3.9. With INTEROP_FULL set, or without a
-// Bellwether, the record itself is checked.
 func TestGoZookeeperSuite(t *testing.T) {
 	suite := copySuite(t)
-	ensembles := ensembleTests(t, suite)
-	require.NotEmpty(t, ensembles)
-	record := filepath.Join("testdata", "go-zookeeper", "passing-apache-3.9.txt")
-	ours := process.Bellwether.Known()
-	if *update || !ours || os.Getenv("INTEROP_FULL") != "" {
-		verdicts := runSuite(t, suite, process.Apache39, ensembles)
-		t.Logf("%s passes %d of %d, not %v", process.Apache39.Name, len(passed(verdicts)), len(verdicts), failed(verdicts))
-		list := strings.Join(passed(verdicts), "\n") + "\n"
-		if *update {
-			require.NoError(t, os.WriteFile(record, []byte(list), 0o644))
-		}
-		want, err := os.ReadFile(record)
-		require.NoError(t, err)
-		require.Equal(t, string(want), list)
-	}
-	if !ours {
-		return
-	}
-	recorded, err := os.ReadFile(record)
-	require.NoError(t, err)
-	passing := strings.Fields(string(recorded))
-	require.Greater(t, len(passing), 30, "so few tests show nothing")
-	got := runSuite(t, suite, process.Bellwether, ensembles)
-	t.Logf("%s passes %d of %d", process.Bellwether.Name, len(passed(got)), len(got))
-	for _, name := range passing {
-		if v := got[name]; v.Action != "pass" {
-			t.Errorf("%s passes against %s and not against %s (%s):\n%s", name, process.Apache39.Name, process.Bellwether.Name, v.Action, v.output)
-		}
-	}
+	comparison{
+		record: filepath.Join("testdata", "go-zookeeper", "passing-apache-3.9.txt"), atLeast: 40,
+		run: func(t *testing.T, k process.Kind) map[string]verdict { return runGoZookeeper(t, suite, k) },
+	}.mustHold(t)
 }
 
 // copySuite copies the module's sources, as go.mod requires them, to where they can be changed.
@@ -131,14 +102,9 @@ func ensembleTests(t *testing.T, dir string) []string {
 	return names
 }
 
-// A verdict is how one test of the suite ended.
-type verdict struct {
-	Action string
-	output string
-}
-
-// runSuite runs every test but those left out, with servers of the kind given, and returns how each ended.
-func runSuite(t *testing.T, dir string, k process.Kind, leftOut []string) map[string]verdict {
+// runGoZookeeper runs every test with servers of the kind given, and returns how each ended. Those that start ensembles, which wait
+// more than they work, run beside the others.
+func runGoZookeeper(t *testing.T, dir string, k process.Kind) map[string]verdict {
 	t.Helper()
 	bin := t.TempDir()
 	shim := "#!/bin/sh\n# zkServer.sh start-foreground CONFIG\nexec " + shellQuote(k.CommandLine(t, fast)) + " \"$2\"\n"
@@ -147,14 +113,21 @@ func runSuite(t *testing.T, dir string, k process.Kind, leftOut []string) map[st
 		shim = strings.Replace(shim, "exec 'java'", "exec 'java' $SERVER_JVMFLAGS", 1)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "zkServer.sh"), []byte(shim), 0o755))
-	began := time.Now()
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-json", "-count=1", "-timeout=8m",
-		"-skip", "^("+strings.Join(leftOut, "|")+")$", ".")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "ZOOKEEPER_BIN_PATH="+bin, "GOFLAGS=-mod=mod", "GOWORK=off")
-	out, err := cmd.Output()
+	ensembles := ensembleTests(t, dir)
+	require.NotEmpty(t, ensembles)
+	pattern := "^(" + strings.Join(ensembles, "|") + ")$"
+	var outputs [2][]byte
+	var errs [2]error
+	var running sync.WaitGroup
+	for i, choice := range []string{"-skip=" + pattern, "-run=" + pattern} {
+		cmd := exec.CommandContext(t.Context(), "go", "test", "-json", "-count=1", "-timeout=8m", choice, ".")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "ZOOKEEPER_BIN_PATH="+bin, "GOFLAGS=-mod=mod", "GOWORK=off")
+		running.Go(func() { outputs[i], errs[i] = cmd.Output() }) // ends with the command
+	}
+	running.Wait()
 	verdicts := map[string]verdict{}
-	for line := range bytes.Lines(out) {
+	for line := range bytes.Lines(slices.Concat(outputs[0], outputs[1])) {
 		var e struct{ Action, Test, Output string }
 		if json.Unmarshal(line, &e) != nil || e.Test == "" || strings.Contains(e.Test, "/") {
 			continue
@@ -162,12 +135,11 @@ func runSuite(t *testing.T, dir string, k process.Kind, leftOut []string) map[st
 		v := verdicts[e.Test]
 		v.output += e.Output
 		if e.Action == "pass" || e.Action == "fail" || e.Action == "skip" {
-			v.Action = e.Action
+			v.action = e.Action
 		}
 		verdicts[e.Test] = v
 	}
-	require.NotEmpty(t, verdicts, "the suite did not run: %v\n%s", err, out)
-	t.Logf("the suite against %s took %s", k.Name, time.Since(began).Round(time.Second))
+	require.NotEmpty(t, verdicts, "the suite did not run: %v\n%s", errs, outputs)
 	return verdicts
 }
 
@@ -177,12 +149,4 @@ func shellQuote(words []string) string {
 		quoted[i] = fmt.Sprintf("'%s'", strings.ReplaceAll(w, "'", `'\''`))
 	}
 	return strings.Join(quoted, " ")
-}
-
-func passed(verdicts map[string]verdict) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(verdicts)), func(name string) bool { return verdicts[name].Action != "pass" })
-}
-
-func failed(verdicts map[string]verdict) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(verdicts)), func(name string) bool { return verdicts[name].Action == "pass" })
 }

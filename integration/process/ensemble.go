@@ -34,7 +34,8 @@ type Ensemble struct {
 	// Network is between the servers, or nil.
 	Network *Network
 
-	dirs []string
+	dirs  []string
+	peers [][2]string // quorum and election address of each
 }
 
 // TickTime is every server's tick in milliseconds: sessions live 1 to 10 s, and a silent peer is given up after SyncLimit ticks.
@@ -105,6 +106,7 @@ func newEnsemble(t testing.TB, o Options) *Ensemble {
 		config := ServerConfig(data, port, append(lines, o.Lines...)...)
 		e.Servers = append(e.Servers, newServer(t, k, k.CommandLine(t, o.Flags...), dir, port, config))
 		e.dirs = append(e.dirs, data)
+		e.peers = append(e.peers, [2]string{fmt.Sprintf("127.0.0.1:%d", quorum[i]), fmt.Sprintf("127.0.0.1:%d", election[i])})
 	}
 	return e
 }
@@ -118,6 +120,10 @@ func ServerConfig(dataDir string, port int, lines ...string) string {
 
 // DataDir is where a server keeps its data.
 func (e *Ensemble) DataDir(i int) string { return e.dirs[i] }
+
+// PeerAddrs are where a server listens for the others, whether there is a Network between them or not. Only a leader listens on
+// its quorum port.
+func (e *Ensemble) PeerAddrs(i int) (quorum, election string) { return e.peers[i][0], e.peers[i][1] }
 
 // StartAll starts every server that is not running and returns when all serve.
 func (e *Ensemble) StartAll(ctx context.Context) error {
