@@ -96,8 +96,10 @@ func (r *Replica) Apply(out *Applied, now Time) (bool, error) {
 	r.waiting.pop()
 	switch {
 	case r.leader != nil:
+		r.tally.Committed++
 		r.leader.Applied(out.Zxid)
 	case r.history != nil:
+		r.tally.Informed++
 		r.history.Keep(out.Zxid)
 	}
 	return true, nil

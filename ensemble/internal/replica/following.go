@@ -111,6 +111,7 @@ func (r *Replica) Installed(id packet.LinkID, t *tree.Tree, now Time) {
 	r.replacing = false
 	r.closeAll()
 	r.tree, r.waiting = t, queue{}
+	r.publish(now)
 	r.logged, r.synced, r.committed = zxid, zxid, zxid
 	r.history.Reset(zxid)
 	if !r.Installing(id) {
@@ -180,6 +181,7 @@ func (r *Replica) append(rec *zab.Record, now Time) {
 		r.leave(err, now)
 		return
 	}
+	r.tally.Received++
 	r.waiting.push(x)
 	rs := r.records()
 	rs.List = append(rs.List, Record{Zxid: rec.Zxid, Payload: payload})

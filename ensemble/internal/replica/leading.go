@@ -99,6 +99,7 @@ func (r *Replica) govern(e *zab.Effect, now Time) {
 			r.link(LinkOp{Kind: LinkClose, Link: e.Link, Err: e.Err})
 		}
 	case zab.TakeSnapshot:
+		r.tally.Snapshots++
 		r.link(LinkOp{Kind: LinkSnapshot, Link: e.Link})
 	case zab.Established:
 		r.established, r.committed, r.serveFrom = true, r.logged, r.logged // a quorum has all of it
@@ -207,6 +208,7 @@ func (r *Replica) propose(x txn.Txn, now Time) int64 {
 	payload := r.records().add(p)
 	r.logged = x.Zxid
 	if r.leader != nil {
+		r.tally.proposes(len(payload))
 		if err := r.leader.Propose(zab.Record{Zxid: x.Zxid, Payload: payload}, now.Mono, &r.effects); err != nil {
 			panic("replica: " + err.Error())
 		}

@@ -181,6 +181,7 @@ type Replica struct {
 	touched     map[znode.SessionID]int32
 	diverging   int // transactions in a row whose digest was not the tree's
 	learners    []zab.LearnerStatus
+	tally       tally
 }
 
 type epochs struct{ accepted, current int64 }
@@ -205,7 +206,9 @@ func New(cfg Config, boot Boot, now Time) *Replica {
 		r.serving = true
 		return r
 	}
+	r.publish(now)
 	r.role = Looking
+	r.tally.looks(now)
 	r.election = election.New(election.Config{Self: cfg.Self, Quorum: cfg.Quorum})
 	r.look(now)
 	return r

@@ -67,6 +67,7 @@ func (r *Replica) decide(now Time) {
 		return
 	}
 	r.vote = vote
+	r.tally.takes(now)
 	if vote.Leader == r.cfg.Self {
 		r.takeLead(now)
 		return
@@ -102,6 +103,7 @@ func (r *Replica) leave(err error, now Time) {
 		r.since = now.Mono
 	}
 	r.left = err
+	r.tally.looks(now)
 	r.role, r.serving, r.links = Looking, false, r.links[:0]
 	r.established = false
 	r.leader, r.learner, r.planner, r.sessions = nil, nil, nil, nil
@@ -149,6 +151,7 @@ func (r *Replica) serve(now Time) {
 		return
 	}
 	r.serving, r.held = true, true
+	r.tally.serves(r.role, r.since, now)
 	r.doubt()
 	r.askedEpoch = r.vote.Epoch
 	r.local.keep(func(e *local) bool {
@@ -292,6 +295,7 @@ func (r *Replica) truncated(op *DiskOp, t *tree.Tree, now Time) {
 	r.synced, r.committed = min(r.synced, op.Zxid), min(r.committed, op.Zxid)
 	if t != nil {
 		r.tree = t
+		r.publish(now)
 	}
 	if r.learner != nil {
 		r.learner.Truncated(op.Zxid, true, now.Mono, &r.effects)
