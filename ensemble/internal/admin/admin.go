@@ -19,7 +19,10 @@ type Source interface {
 	Summary() Summary
 	Connections() []Connection
 	Settings() []Setting                      // for conf, in order
-	SessionDeadlines() []Deadline             // in order of time
+	Membership() *Membership                  // for the end of conf; nil for a server that stands alone
+	Ensemble() *Ensemble                      // nil for a server that stands alone
+	SessionDeadlines() ([]Deadline, bool)     // in order of time; false: another server decides when sessions end
+	Leases() []Lease                          // open sessions, in order; asked when another server decides
 	Ephemerals() []Owned                      // in order of session
 	IdleDeadlines() []IdleConnection          // open connections, for dump
 	Watches() []Watched                       // of the data table, in order of session, then path
@@ -82,6 +85,12 @@ type Connection struct {
 
 // A Setting is a line of conf.
 type Setting struct{ Key, Value string }
+
+// A Lease is an open session and its timeout.
+type Lease struct {
+	Session znode.SessionID
+	Timeout time.Duration
+}
 
 // A Deadline is a moment at which sessions expire unless heard of.
 type Deadline struct {
@@ -239,7 +248,9 @@ func server(s Source, clients bool) string {
 	}
 	fmt.Fprintf(&b, "Latency min/avg/max: %d/%s/%d\n", sum.Latency.Min, double(sum.Latency.Avg), sum.Latency.Max)
 	fmt.Fprintf(&b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: %d\n", sum.Received, sum.Sent, sum.Connections, sum.Outstanding)
-	fmt.Fprintf(&b, "Zxid: %v\nMode: %s\nNode count: %d\n", sum.Zxid, sum.Mode, sum.Nodes)
+	e := s.Ensemble()
+	fmt.Fprintf(&b, "Zxid: %v\nMode: %s\nNode count: %d\n", e.zxid(sum.Zxid), sum.Mode, sum.Nodes)
+	b.WriteString(e.proposals())
 	return b.String()
 }
 
@@ -269,6 +280,9 @@ func settings(s Source) string {
 	var b strings.Builder
 	for _, kv := range s.Settings() {
 		b.WriteString(kv.Key + "=" + kv.Value + "\n")
+	}
+	if m := s.Membership(); m != nil {
+		b.WriteString(m.text())
 	}
 	return b.String()
 }

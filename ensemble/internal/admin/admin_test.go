@@ -17,6 +17,9 @@ type still struct {
 	Summary       admin.Summary
 	mask          int64
 	conns, server int
+	ensemble      *admin.Ensemble
+	membership    *admin.Membership
+	learns        bool
 }
 
 type source struct{ *still }
@@ -32,8 +35,16 @@ func (s source) Connections() []admin.Connection {
 func (s source) Settings() []admin.Setting {
 	return []admin.Setting{{Key: "clientPort", Value: "2181"}, {Key: "serverId", Value: "1"}}
 }
-func (s source) SessionDeadlines() []admin.Deadline {
-	return []admin.Deadline{{At: time.Date(2024, 6, 15, 10, 0, 12, 0, time.UTC), Sessions: []znode.SessionID{0x100001f2c4b0001}}}
+func (s source) Membership() *admin.Membership { return s.membership }
+func (s source) Ensemble() *admin.Ensemble     { return s.ensemble }
+func (s source) SessionDeadlines() ([]admin.Deadline, bool) {
+	if s.learns {
+		return nil, false
+	}
+	return []admin.Deadline{{At: time.Date(2024, 6, 15, 10, 0, 12, 0, time.UTC), Sessions: []znode.SessionID{0x100001f2c4b0001}}}, true
+}
+func (s source) Leases() []admin.Lease {
+	return []admin.Lease{{Session: 0x100001f2c4b0001, Timeout: 10 * time.Second}, {Session: 0x200001f2c4b0000, Timeout: 4 * time.Second}}
 }
 func (s source) Ephemerals() []admin.Owned {
 	return []admin.Owned{{Session: 0x100001f2c4b0001, Paths: []string{"/locks/a-0000000003"}}}

@@ -64,6 +64,10 @@ func (v view) Connections() []admin.Connection {
 
 func (v view) Settings() []admin.Setting {
 	c := &v.s.cfg
+	id := int64(0) // of a server that stands alone, whatever its session ids begin with
+	if c.Ensemble != nil {
+		id = int64(c.Ensemble.Self)
+	}
 	data, log := v.s.dirSizes()
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
 	return []admin.Setting{
@@ -78,22 +82,33 @@ func (v view) Settings() []admin.Setting {
 		{Key: "minSessionTimeout", Value: n(c.MinTimeout.Milliseconds())},
 		{Key: "maxSessionTimeout", Value: n(c.MaxTimeout.Milliseconds())},
 		{Key: "clientPortListenBacklog", Value: "-1"},
-		{Key: "serverId", Value: "0"}, // of a server that stands alone, whatever its session ids begin with
+		{Key: "serverId", Value: n(id)},
 	}
 }
 
-func (v view) SessionDeadlines() (out []admin.Deadline) {
+func (v view) SessionDeadlines() (out []admin.Deadline, ours bool) {
 	v.s.inCore(func() {
 		now := time.Now()
 		mono := v.s.mono(now)
 		if v.s.replica.Sessions() == nil {
 			return // only a leader knows when sessions end
 		}
+		ours = true
 		for _, b := range v.s.replica.Sessions().Buckets() {
 			at := now.Add(time.Duration(b.Deadline-mono) * time.Millisecond)
 			out = append(out, admin.Deadline{At: at, Sessions: b.Sessions})
 		}
 	})
+	return out, ours
+}
+
+func (v view) Leases() (out []admin.Lease) {
+	v.held(func() {
+		for id, timeout := range v.s.replica.Tree().Sessions() {
+			out = append(out, admin.Lease{Session: id, Timeout: time.Duration(timeout) * time.Millisecond})
+		}
+	})
+	slices.SortFunc(out, func(a, b admin.Lease) int { return cmp.Compare(a.Session, b.Session) })
 	return out
 }
 
@@ -149,7 +164,10 @@ func (v view) ResetConnections() {
 	}
 }
 
-func (v view) ResetServer() { v.s.front.ResetStats() }
+func (v view) ResetServer() {
+	v.s.front.ResetStats()
+	v.s.inCore(v.s.replica.ResetStatus)
+}
 
 func (v view) TraceMask(set *int64) int64 {
 	if set != nil {
