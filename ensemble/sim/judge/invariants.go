@@ -71,6 +71,7 @@ type member struct {
 	toward            *record // where a truncation or an installation under way will lead; nil: none
 	installing        bool    // that is an installation
 	shut              *record // what it had on disk when it last believed its disk; nil: it does
+	doubts            bool    // it believes nothing of what it has on disk
 	lost              bool    // its disk was damaged or emptied, so that it may have less than it had
 }
 
@@ -345,11 +346,14 @@ func (v *Invariants) Installing(now clock.Time, server int, zxid znode.Zxid) {
 		v.fail(now, "A2", "server %d installs a snapshot at %v, which nobody ever proposed", server, zxid)
 		return
 	}
-	if lost := s.last.commonWith(v.top); !lost.onChain(r) {
+	if lost := s.last.commonWith(v.top); !lost.onChain(r) && !s.doubts {
 		v.fail(now, "A2", "server %d installs a snapshot at %v and loses what is committed, up to %v", server, zxid, lost.zxid)
 	}
 	s.toward, s.installing = r, true
 }
+
+// Doubt says that a server does not believe its disk, whatever it has there, and counts in no quorum until a snapshot has replaced it.
+func (v *Invariants) Doubt(server int) { v.server(server).doubts = true }
 
 // Installed says that the snapshot [Invariants.Installing] told of is on disk, durably.
 func (v *Invariants) Installed(_ clock.Time, server int) {
@@ -357,6 +361,6 @@ func (v *Invariants) Installed(_ clock.Time, server int) {
 	if s.toward == nil {
 		return
 	}
-	s.last, s.synced, s.toward, s.lost, s.shut = s.toward, s.toward, nil, false, nil
+	s.last, s.synced, s.toward, s.lost, s.shut, s.doubts = s.toward, s.toward, nil, false, nil, false
 	v.mark(s, s.last)
 }

@@ -163,9 +163,15 @@ func (c *Client) Tick(now clock.Time, out *[]Effect) {
 	}
 }
 
-// think is a time until the next request: mostly short, sometimes long.
+// think is a time until the next request: mostly short, sometimes long, Mix.Think in the mean, so that requests come in bursts.
 func (c *Client) think() clock.Time {
-	return max(clock.Time(c.rand.ExpFloat64()*float64(c.mix.Think)), 10*clock.Microsecond)
+	mean := float64(c.mix.Think)
+	if c.rand.IntN(5) > 0 {
+		mean *= 0.1
+	} else {
+		mean *= 4.6
+	}
+	return max(clock.Time(c.rand.ExpFloat64()*mean), 10*clock.Microsecond)
 }
 
 // dial goes to another server, if there is one.
