@@ -82,7 +82,7 @@ var house = []room{
 	{name: "ensemble/sim/judge", may: append([]string{"ensemble/sim/clock"}, words...), beyond: []string{"github.com/anishathalye/porcupine"}, pure: true, why: "who judges an ensemble must not share its organs' mistakes"},
 	{name: "ensemble/sim/workload", may: append([]string{"ensemble/sim/clock", "ensemble/sim/judge"}, words...), pure: true, why: "a client knows the protocol, and the history it writes"},
 	{name: "ensemble/sim/plan", may: []string{"ensemble/sim/clock"}, pure: true, why: "what shall go wrong is data"},
-	{name: "ensemble/sim", may: append(append([]string{"ensemble/sim/clock", "ensemble/sim/judge", "ensemble/sim/workload", "ensemble/sim/plan"}, internal("replica", "store", "image", "disk", "snapshot", "txnlog")...), append(organs, words...)...), pure: true, why: "the simulator is what package server is, without goroutines, clock and sockets"},
+	{name: "ensemble/sim", may: append(append([]string{"ensemble/sim/clock", "ensemble/sim/judge", "ensemble/sim/workload", "ensemble/sim/plan"}, internal("replica", "store", "image", "peers", "disk", "snapshot", "txnlog")...), append(organs, words...)...), pure: true, why: "the simulator is what package server is, without goroutines, clock and sockets"},
 	{name: "ensemble/cmd/bellwether", may: append(append([]string{"ensemble"}, internal("zoocfg", "rawclient", "server")...), words...), beyond: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/jedib0t/go-pretty"}, why: "flags, signals, exit codes"},
 
 	{name: "client", beyond: append([]string{"github.com/go-zookeeper/zk", "github.com/cenkalti/backoff/v4"}, otel...), why: "a service that imports a lock must not drag in a server"},
