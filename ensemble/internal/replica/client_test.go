@@ -29,6 +29,7 @@ type client struct {
 	waiting []int32 // requests that are not answered, oldest first
 	answers map[int32]reply
 	heard   func(reply) // told of each; may be nil
+	events  []string    // what its watches have told
 }
 
 // A reply is what a request was answered.

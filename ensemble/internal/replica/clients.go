@@ -43,6 +43,7 @@ type attachment struct {
 	asked   bool       // the leader has not said yet whether it may
 	valid   bool       // it may
 	after   znode.Zxid // to be answered when the tree has this: the session's earlier writes come first
+	round   uint64     // and, by a leader, when a quorum has confirmed this round
 }
 
 func newClients() clients {
@@ -132,14 +133,19 @@ func (r *Replica) attach(h handshake, now Time) {
 
 // admit decides whether a session may go on on a connection, or asks the leader.
 func (r *Replica) admit(a *attachment, now Time) {
+	a.round = 0
 	if a.asked = r.learner != nil; a.asked {
 		r.revalidate(a.session, a.timeout)
 		return
 	}
-	if a.valid = r.sessions.Check(a.session) == znode.CodeOK; a.valid {
+	if a.valid, a.after = r.sessions.Check(a.session) == znode.CodeOK, 0; a.valid {
 		r.sessions.SetTimeout(a.session, a.timeout, now.Mono)
 		r.owned(a.session, r.cfg.Self)
 		a.after = r.waiting.lastOf(a.session)
+	}
+	if r.leader != nil { // nobody else may have ended it meanwhile
+		a.round = r.leader.Barrier(now.Mono, &r.effects)
+		r.handle(now)
 	}
 }
 
@@ -163,7 +169,7 @@ func (r *Replica) greet() {
 		if c := r.clients.byConn[a.conn]; c == nil || c.cut {
 			return true // it has been closed
 		}
-		if a.asked || a.after > zxid {
+		if a.asked || a.after > zxid || r.leader != nil && a.round > r.confirmed {
 			return false
 		}
 		resp := wire.ConnectResponse{Password: make([]byte, wire.PasswordLen)}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
@@ -136,6 +137,13 @@ func TestSync(t *testing.T) {
 				a.must(a.create(path, znode.ModePersistent))
 				b.must(b.sync())
 				require.NotNil(w, reads.node(path), "leader is %d", leader.id)
+				if writes != leader {
+					continue
+				}
+				a.create(path+"-now", znode.ModePersistent)
+				w.settleAll()
+				b.must(b.sync())
+				require.NotNil(w, reads.node(path+"-now"), "what is proposed before comes before")
 			}
 		}
 	})
@@ -143,28 +151,43 @@ func TestSync(t *testing.T) {
 
 // A leader that has been cut off may believe for a while that it leads: it must not answer a sync, nor may one that follows it.
 func TestSyncIsNotAnsweredByAnOldLeader(t *testing.T) {
-	worlds(t, three, func(w *world) {
+	worlds(t, shape{servers: 5}, func(w *world) {
 		w.start()
 		old := w.mustServe()
-		c := old.mustOpen(20 * tick)
+		follower := w.followers()[w.rng.IntN(4)]
+		clients := []*client{old.mustOpen(20 * tick), follower.mustOpen(20 * tick)}
 		w.pass(tick)
-		w.isolate(old)
+		var others []*host
+		for _, h := range w.hosts {
+			if h != old && h != follower {
+				w.setCut(h, old, true)
+				w.setCut(h, follower, true)
+				others = append(others, h)
+			}
+		}
+		for _, c := range clients {
+			c.sync()
+		}
 		w.until(func() bool {
-			for _, h := range w.hosts {
-				if h != old && h.serves(replica.Leading) {
+			for _, c := range clients {
+				require.NotEmpty(w, c.waiting)
+			}
+			for _, h := range others {
+				if h.serves(replica.Leading) {
 					return true
 				}
 			}
 			return false
 		}, "the others have a leader")
-		xid := c.sync()
 		for range 50 {
 			w.step()
-			require.NotContains(w, c.answers, xid)
+			for _, c := range clients {
+				require.NotEmpty(w, c.waiting)
+			}
 		}
 		w.connectAll()
 		w.mustServe()
-		w.until(func() bool { return idle([]*client{c}) }, "it is answered when there is a leader again")
+		w.until(func() bool { return idle(clients) }, "they are answered when there is a leader again")
 	})
 }
 
@@ -312,4 +335,173 @@ func TestClientsOfADeposedLeader(t *testing.T) {
 		require.False(w, c.closed)
 		require.Equal(w, 1+2+3, old.node("/").NumChildren(), "nothing twice")
 	})
+}
+
+func TestWatchesOutliveTheLeader(t *testing.T) {
+	worlds(t, shape{servers: 3, observers: 1}, func(w *world) {
+		w.start()
+		old := w.mustServe()
+		var watchers []*client
+		for _, h := range w.hosts {
+			if h != old {
+				c := h.mustOpen(20 * tick)
+				body := (&wire.WatchRequest{Path: "/w", Watch: true}).AppendJute(nil)
+				h.r.Answer(nil, &request.Request{Conn: c.conn, Session: c.session, Op: wire.OpExists, Body: body})
+				watchers = append(watchers, c)
+			}
+		}
+		old.crash()
+		w.mustServe()
+		c := watchers[w.rng.IntN(len(watchers))]
+		c.must(c.create("/w", znode.ModePersistent))
+		c.must(c.ask(wire.OpDelete, &wire.DeleteRequest{Path: "/w", Version: -1}))
+		w.everywhere("/w", false)
+		for _, c := range watchers {
+			w.until(func() bool { return len(c.events) > 0 }, "the event")
+			require.Equal(w, []string{"/w"}, c.events, "once")
+		}
+	})
+}
+
+// The counter of an epoch has an end. It costs an election, and nothing else.
+func TestCountersEnd(t *testing.T) {
+	worlds(t, shape{servers: 3, counterStart: 1<<32 - 12}, func(w *world) {
+		w.start()
+		w.mustServe()
+		var clients []*client
+		for _, h := range w.hosts {
+			clients = append(clients, h.mustOpen(20*tick))
+		}
+		for range 15 {
+			w.create(clients, "/n-")
+			clients[w.rng.IntN(3)].sync()
+			for range w.rng.IntN(10) {
+				w.step()
+			}
+		}
+		w.until(func() bool { return idle(clients) }, "all are answered")
+		for _, c := range clients {
+			require.False(w, c.closed)
+			for _, r := range c.answers {
+				require.Equal(w, znode.CodeOK, r.Err)
+			}
+		}
+		for path := range clients[0].h.node("/").Children() {
+			require.NotNil(w, clients[0].h.node("/"+path))
+		}
+		w.until(func() bool { return clients[0].h.node("/").NumChildren() == 1+3*15 }, "each was done once")
+		_, epoch := w.mustServe().r.Epochs()
+		require.GreaterOrEqual(w, epoch, int64(5))
+	})
+}
+
+// A ping is not answered by who may have been forgotten: before the ensemble can end a session, its client is told nothing good.
+func TestFresh(t *testing.T) {
+	worlds(t, three, func(w *world) {
+		w.start()
+		leader := w.mustServe()
+		followers := w.followers()
+		fresh := func(want bool, hosts ...*host) {
+			w.Helper()
+			for _, h := range hosts {
+				_, serving := h.r.Role()
+				require.True(w, serving, "server %d", h.id)
+				require.Equal(w, want, h.r.Fresh(w.time()), "server %d", h.id)
+			}
+		}
+		w.pass(2 * tick)
+		fresh(true, w.hosts...)
+		w.isolate(followers[0])
+		w.pass(2 * tick)
+		fresh(true, leader, followers[1])
+		fresh(false, followers[0])
+		w.connectAll()
+		w.pass(2 * tick)
+		fresh(true, w.hosts...)
+		w.isolate(leader)
+		w.pass(2 * tick)
+		fresh(false, w.hosts...)
+		w.connectAll()
+		w.pass(2 * tick)
+		fresh(true, w.hosts...)
+		_, epoch := leader.r.Epochs()
+		require.Equal(w, int64(1), epoch, "nobody had to be elected")
+		leader.crash()
+		w.until(func() bool { return !followers[0].serves(replica.Following) }, "they see it")
+		require.False(w, followers[0].r.Fresh(w.time()))
+	})
+}
+
+// Without a leader clients are kept for a while, and no longer.
+func TestHold(t *testing.T) {
+	worlds(t, three, func(w *world) {
+		w.start()
+		w.mustServe()
+		h := w.followers()[0]
+		c := h.mustOpen(20 * tick)
+		w.isolate(h)
+		w.until(func() bool { return !h.serves(replica.Following) }, "it looks for a leader")
+		since := w.now
+		waits := h.open(5 * tick)
+		w.until(func() bool { return w.now >= since+hold-tick }, "time")
+		require.False(w, c.closed)
+		require.False(w, waits.closed)
+		w.until(func() bool { return w.now >= since+hold+tick }, "time")
+		require.True(w, c.closed)
+		require.True(w, waits.refused)
+		late := h.open(5 * tick)
+		w.settleAll()
+		require.True(w, late.refused, "nobody is let in any more")
+		w.connectAll()
+		w.mustServe()
+		h.mustOpen(5 * tick)
+	})
+}
+
+// What nobody waits for any more is not asked for again, but for the end of a session.
+func TestRequestsOfGoneConnections(t *testing.T) {
+	worlds(t, three, func(w *world) {
+		w.start()
+		leader := w.mustServe()
+		h := w.followers()[0]
+		stays, goes, ends := h.mustOpen(20*tick), h.mustOpen(20*tick), h.mustOpen(20*tick)
+		w.isolate(h)
+		if w.rng.IntN(2) == 0 {
+			w.until(func() bool { return !h.serves(replica.Following) }, "it looks for a leader")
+		}
+		goes.create("/gone", znode.ModePersistent)
+		ends.ask(wire.OpCloseSession, nil)
+		xid := stays.create("/stayed", znode.ModePersistent)
+		goes.hangUp()
+		ends.hangUp()
+		w.until(func() bool { return goes.told && ends.told && !h.serves(replica.Following) }, "their ends are known")
+		w.connectAll()
+		w.mustServe()
+		stays.must(xid)
+		w.everywhere("/stayed", true)
+		require.Nil(w, leader.node("/gone"))
+		w.until(func() bool { return leader.r.Tree().SessionCount() == 2 }, "the session was closed")
+	})
+}
+
+// Sessions that were asked for by clients that left meanwhile leave no trace that keeps others out.
+func TestManyKnockAndLeave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, three)
+	w.start()
+	w.mustServe()
+	h := w.followers()[0]
+	w.isolate(h)
+	var clients []*client
+	for range 1000 {
+		clients = append(clients, h.open(5*tick))
+	}
+	for _, c := range clients {
+		c.hangUp()
+	}
+	w.until(func() bool { return !h.serves(replica.Following) && len(h.guests) == 0 }, "all are gone")
+	w.connectAll()
+	w.mustServe()
+	h.mustOpen(5 * tick)
+	w.mustBeSound()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/packet"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
@@ -118,7 +119,7 @@ func (r *Replica) Installed(id packet.LinkID, t *tree.Tree, now Time) {
 		r.look(now)
 		return
 	}
-	r.installing, r.fuzzy = false, !r.learner.Ours()
+	r.installing, r.installed, r.fuzzy = false, true, !r.learner.Ours()
 	r.learner.Installed(zxid, now.Mono, &r.effects)
 	r.handle(now)
 }
@@ -146,7 +147,6 @@ func (r *Replica) learn(e *zab.Effect, now Time) {
 		r.established = true
 		r.agree(r.agreed)
 		r.agree(r.learner.Base())
-		r.fuzzy = false
 		r.serveFrom = max(r.committed, r.logged) // what was asked for on an earlier link to this leader may be among it
 		r.vote.Epoch = e.Epoch
 		r.settleVote()
@@ -173,6 +173,9 @@ func (r *Replica) agree(zxid znode.Zxid) {
 func (r *Replica) append(rec *zab.Record, now Time) {
 	payload := slices.Clone(rec.Payload)
 	x, err := txn.Decode(payload)
+	if err == nil && x.Zxid != rec.Zxid {
+		err = fmt.Errorf("%w: it says it is %v", jute.ErrMalformed, x.Zxid)
+	}
 	if err != nil {
 		r.leave(fmt.Errorf("replica: proposal %v: %w", rec.Zxid, err), now)
 		return

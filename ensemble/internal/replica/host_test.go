@@ -30,8 +30,8 @@ type host struct {
 	disk platter
 	r    *replica.Replica // nil: it is down
 
-	queued    []replica.DiskOp // asked of the disk and not done
-	stalled   bool             // the disk does nothing
+	queued    []replica.DiskOp            // asked of the disk and not done
+	stall     func(replica.DiskKind) bool // what the disk does not get done for now, and what comes after it; nil: nothing
 	votes     map[packet.ServerID]packet.Notification
 	up        map[packet.ServerID]bool // whose election port it knows to be reachable
 	ends      []*end
@@ -153,7 +153,7 @@ func (h *host) crash() {
 	for _, c := range h.guests {
 		c.closed, c.told = true, true
 	}
-	h.r, h.queued, h.ends, h.accepting, h.failed, h.dumps, h.guests, h.stalled, h.unsettled = nil, nil, nil, false, 0, nil, nil, false, false
+	h.r, h.queued, h.ends, h.accepting, h.failed, h.dumps, h.guests, h.stall, h.unsettled = nil, nil, nil, false, 0, nil, nil, nil, false
 	for _, o := range h.w.hosts {
 		o.reach(h)
 	}
@@ -193,7 +193,7 @@ func (h *host) can(list []func()) []func() {
 			}
 		})
 	}
-	if len(h.queued) > 0 && !h.stalled {
+	if len(h.queued) > 0 && (h.stall == nil || !h.stall(h.queued[0].Kind)) {
 		do(h.finish)
 	}
 	for id := packet.ServerID(1); int(id) <= len(h.w.hosts); id++ {
@@ -287,11 +287,14 @@ func (h *host) apply() bool {
 		}
 		require.Equal(h.w, digest, h.r.Tree().Digest(), "server %d, zxid %v", h.id, zxid)
 	}
-	if h.done.Conn != 0 {
-		for _, c := range h.guests {
-			if c.conn == h.done.Conn {
-				c.answer(&h.done)
+	for _, c := range h.guests {
+		for _, n := range h.done.Notices {
+			if n.Conn == c.conn {
+				c.events = append(c.events, n.Path)
 			}
+		}
+		if c.conn == h.done.Conn {
+			c.answer(&h.done)
 		}
 	}
 	return true
@@ -405,6 +408,10 @@ func (h *host) write(op *replica.DiskOp) (reloaded *tree.Tree, ok bool) {
 	}
 	return reloaded, true
 }
+
+func everything(replica.DiskKind) bool { return true }
+
+func truncation(k replica.DiskKind) bool { return k == replica.DiskTruncate }
 
 // finish completes the oldest disk operation, and those that share its sync.
 func (h *host) finish() {

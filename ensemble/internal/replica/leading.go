@@ -72,11 +72,8 @@ func (r *Replica) handle(now Time) {
 		case e.Kind == zab.SaveAcceptedEpoch:
 			r.disk(DiskOp{Kind: DiskAcceptedEpoch, Epoch: e.Epoch})
 		case e.Kind == zab.SaveCurrentEpoch:
-			if !r.served { // before anything is acknowledged: an empty disk must not be taken for a new one afterwards
-				r.served = true
-				r.disk(DiskOp{Kind: DiskServed})
-			}
 			r.disk(DiskOp{Kind: DiskCurrentEpoch, Epoch: e.Epoch})
+			r.noteServed()
 		case r.leader != nil:
 			r.govern(&e, now)
 		case r.learner != nil:
@@ -89,6 +86,19 @@ func (r *Replica) handle(now Time) {
 	clear(r.effects)
 	r.effects = r.effects[:0]
 	r.handling = false
+}
+
+// noteServed makes sure that an empty disk is never taken for a new one again. It is asked for behind the first current epoch, so that
+// whoever has the mark has had an epoch's history, and before the acknowledgement of that.
+func (r *Replica) noteServed() {
+	if r.installed {
+		r.installed, r.fuzzy = false, false
+		r.disk(DiskOp{Kind: DiskWhole})
+	}
+	if !r.served {
+		r.served = true
+		r.disk(DiskOp{Kind: DiskServed})
+	}
 }
 
 // govern carries out what the leader wants.
@@ -266,7 +276,8 @@ type answer struct {
 	link   packet.LinkID
 	packet packet.Packet
 	after  znode.Zxid // once this is committed
-	round  uint64     // and a quorum has confirmed this round, or something later is committed
+	round  uint64     // and a quorum has confirmed this round, or, unless strict, something later is committed
+	strict bool
 }
 
 // answer sends what has become due, in order.
@@ -275,7 +286,7 @@ func (r *Replica) answer() {
 		return
 	}
 	r.answers = slices.DeleteFunc(r.answers, func(a answer) bool {
-		if r.committed < a.after || r.confirmed < a.round && r.committed <= a.after {
+		if r.committed < a.after || r.confirmed < a.round && (a.strict || r.committed <= a.after) {
 			return false
 		}
 		r.link(LinkOp{Kind: LinkSend, Link: a.link, Packet: a.packet})
@@ -303,7 +314,7 @@ func (r *Replica) asked(id packet.LinkID, p *packet.Packet, now Time) {
 		r.early = append(r.early, early{id, *p})
 		return
 	}
-	from := r.server(id)
+	from := r.leader.Server(id)
 	switch p.Type {
 	case packet.TypeRequest:
 		var req packet.Request
@@ -327,17 +338,6 @@ func (r *Replica) asked(id packet.LinkID, p *packet.Packet, now Time) {
 	r.answer()
 }
 
-// server is whose link that is.
-func (r *Replica) server(id packet.LinkID) packet.ServerID {
-	r.learners = r.leader.Learners(r.learners[:0])
-	for i := range r.learners {
-		if r.learners[i].Link == id {
-			return r.learners[i].Server
-		}
-	}
-	return 0
-}
-
 // judge says whether a session may go on at another server, and makes that one its owner.
 func (r *Replica) judge(id packet.LinkID, from packet.ServerID, ask packet.Revalidate, now Time) {
 	valid := r.sessions.Check(ask.Session) == znode.CodeOK
@@ -347,7 +347,8 @@ func (r *Replica) judge(id packet.LinkID, from packet.ServerID, ask packet.Reval
 	}
 	said := packet.Revalidated{Session: ask.Session, Valid: valid}
 	r.answers = append(r.answers, answer{
-		link: id, after: r.waiting.lastOf(ask.Session),
+		// Not before the session's earlier writes, nor before it is certain that nobody else leads and has ended it.
+		link: id, after: r.waiting.lastOf(ask.Session), round: r.leader.Barrier(now.Mono, &r.effects), strict: true,
 		packet: packet.Packet{Type: packet.TypeRevalidate, Zxid: -1, Data: said.AppendJute(nil)},
 	})
 }
@@ -376,7 +377,9 @@ func (r *Replica) owner(id znode.SessionID, by packet.ServerID) bool {
 	if _, here := r.clients.owners[id]; here {
 		return false
 	}
-	r.moved[id] = by
+	if r.sessions.Check(id) == znode.CodeOK {
+		r.moved[id] = by
+	}
 	return true
 }
 

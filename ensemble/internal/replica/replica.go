@@ -168,6 +168,7 @@ type Replica struct {
 	links       []packet.LinkID // of this role
 	dialing     bool            // the leader
 	installing  bool            // a snapshot is on its way
+	installed   bool            // a snapshot has been taken over, and not yet all that follows it
 	replacing   bool            // it is about to replace what is on disk
 	fuzzy       bool            // what is on disk came from a leader of Apache's, and lacks what makes it whole
 	askedEpoch  int64           // in which the leader was last asked for anything
@@ -180,7 +181,6 @@ type Replica struct {
 	roleOver    bool // the role ended while they were
 	touched     map[znode.SessionID]int32
 	diverging   int // transactions in a row whose digest was not the tree's
-	learners    []zab.LearnerStatus
 	tally       tally
 }
 
@@ -236,6 +236,10 @@ func (r *Replica) Waiting() int { return r.waiting.len() }
 
 // Role is what this server is, and whether it serves clients as such.
 func (r *Replica) Role() (role Role, serving bool) { return r.role, r.serving }
+
+// Established reports whether this server's role is: as a leader, that a quorum has its history; as a learner, that the leader has said
+// so. It serves once its tree has that history, too.
+func (r *Replica) Established() bool { return r.established || r.role == Standalone }
 
 // Epochs are the epoch this server has promised itself to last, and that of the history it has.
 func (r *Replica) Epochs() (accepted, current int64) { return r.epochs.accepted, r.epochs.current }

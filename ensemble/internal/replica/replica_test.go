@@ -455,6 +455,20 @@ func TestAttachComesAfterTheSessionsWrites(t *testing.T) {
 	d.mustAttach(4, other, 5000)
 }
 
+func TestOneHandshakeCutsAnother(t *testing.T) {
+	d := newDesk(t)
+	d.submit(request.Request{Conn: d.conn, Session: d.id, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/a", ACL: znode.OpenACL(), TTL: -1}})
+	password := session.Password(d.id)
+	for conn := request.ConnID(2); conn <= 3; conn++ {
+		d.connect(conn, wire.ConnectRequest{Session: d.id, Password: password[:], Timeout: 5000})
+	}
+	require.Equal(t, []request.ConnID{1, 2}, d.closed)
+	d.sync()
+	require.True(t, d.apply())
+	require.NotContains(t, d.greeted, request.ConnID(2), "it has been closed before it was answered")
+	require.Equal(t, d.id, d.greeted[3].Session)
+}
+
 func TestRefusalsWaitTheirTurn(t *testing.T) {
 	d := newDesk(t)
 	write := func(xid int32) request.Request {

@@ -113,6 +113,7 @@ func (r *Replica) leave(err error, now Time) {
 	r.effects = r.effects[:0]
 	r.local.unsend()
 	r.roleOver = true
+	r.installed = false
 	if r.fuzzy {
 		r.untrusted, r.fuzzy = ErrFuzzy, false
 	}
@@ -127,6 +128,10 @@ func (r *Replica) distrust(err error, now Time) {
 	r.untrusted = err
 	r.closeAll()
 	r.waiting = queue{}
+	if r.role == Looking { // with a vote that is not to count
+		r.look(now)
+		return
+	}
 	r.leave(err, now)
 }
 
@@ -156,7 +161,11 @@ func (r *Replica) serve(now Time) {
 	r.askedEpoch = r.vote.Epoch
 	r.local.keep(func(e *local) bool {
 		if e.Op == wire.OpCreateSession {
-			return r.clients.opening[e.Session] != 0
+			if r.clients.opening[e.Session] != 0 {
+				return true
+			}
+			delete(r.clients.opening, e.Session)
+			return false
 		}
 		c := r.clients.byConn[e.Conn]
 		return c != nil && !c.cut
@@ -165,7 +174,7 @@ func (r *Replica) serve(now Time) {
 		r.lead(now)
 	}
 	for i := range r.clients.attaching {
-		if a := &r.clients.attaching[i]; a.asked {
+		if a := &r.clients.attaching[i]; a.asked || a.valid { // what an earlier leader said is not this one's word
 			r.admit(a, now)
 		}
 	}
@@ -229,8 +238,10 @@ func (r *Replica) Tick(now Time) {
 func (r *Replica) Next(now Time) int64 {
 	next := now.Mono + max(r.cfg.Tick/4, 1)
 	switch {
-	case r.role == Looking && r.writing == 0:
-		next = min(next, r.election.Next())
+	case r.role == Looking:
+		if r.writing == 0 {
+			next = min(next, r.election.Next())
+		}
 	case r.role != Leading && r.learner == nil && !r.dialing && r.role != Standalone:
 		next = min(next, r.retryAt)
 	}
@@ -371,7 +382,7 @@ func (r *Replica) LinkDown(id packet.LinkID, err error, now Time) {
 	case r.leader != nil:
 		r.leader.Drop(id, now.Mono, &r.effects)
 		r.handle(now)
-	case r.learner != nil && !r.heard:
+	case r.learner != nil && !r.heard && r.writing == 0:
 		r.learner = nil
 		r.LinkFailed(now)
 	default:

@@ -169,15 +169,16 @@ func (w *world) state() string {
 	return b.String()
 }
 
-// until lets the world go on until done, for at most two minutes of its time.
+// until lets the world go on until done, for at most two minutes of its time and as many steps as that may take.
 func (w *world) until(done func() bool, what string) {
 	w.Helper()
-	for end := w.now + 120_000; ; {
+	end := w.now + 120_000
+	for steps := 0; ; steps++ {
 		w.settleAll()
 		if done() {
 			return
 		}
-		if w.now > end {
+		if w.now > end || steps > 200_000 {
 			require.Fail(w, "never: "+what, w.state())
 		}
 		w.step()
@@ -419,13 +420,19 @@ func (e *end) replaceDisk() {
 	h := e.host
 	stream := e.stream
 	e.stream = nil
-	if e.closed && h.w.rng.IntN(2) == 0 {
-		return // it had not come whole
-	}
-	if !h.r.Installing(e.id) && !e.closed {
+	if !h.r.BeginInstall(e.id) {
+		e.close()
 		return
 	}
 	t := receive(h.w, stream)
+	if h.w.rng.IntN(8) == 0 {
+		h.w.note("%d has not got a whole snapshot", h.id)
+		e.install = func() {
+			h.r.NotInstalled(h.w.time())
+			e.close()
+		}
+		return
+	}
 	h.w.note("%d has a snapshot at %v on disk", h.id, t.Zxid())
 	h.disk.image, h.disk.base, h.disk.records = bytes.Clone(stream), t.Zxid(), nil
 	h.disk.damaged = nil

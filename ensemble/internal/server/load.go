@@ -58,13 +58,20 @@ func (s *Server) boot() (boot replica.Boot, rec store.Recovery, err error) {
 	}
 	boot = replica.Boot{Tree: l.Tree(), History: s.history, Served: s.store.Served()}
 	if s.cfg.Ensemble == nil {
-		if err == nil && rec.Blank {
+		switch {
+		case err == nil && rec.Blank:
 			err = ErrNotServable
+		case err == nil:
+			err = s.store.MarkServed()
 		}
 		return boot, rec, err
 	}
+	fuzzy := false
 	if err == nil {
 		boot.AcceptedEpoch, boot.CurrentEpoch, err = s.store.Epochs(l.Tree().Zxid())
+	}
+	if err == nil {
+		fuzzy, err = s.store.Fuzzy()
 	}
 	switch {
 	case err != nil && curable(err):
@@ -77,6 +84,8 @@ func (s *Server) boot() (boot replica.Boot, rec store.Recovery, err error) {
 		boot.Untrusted = ErrNotServable
 	case err == nil && rec.Empty && s.store.Served() && !rec.Initialize:
 		boot.Untrusted = ErrLost
+	case err == nil && fuzzy:
+		boot.Untrusted = replica.ErrFuzzy
 	}
 	return boot, rec, err
 }

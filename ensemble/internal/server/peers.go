@@ -300,7 +300,19 @@ func (p *peerage) install(zxid znode.Zxid, data []byte, r io.Reader) (*tree.Tree
 	if err != nil {
 		return nil, errors.Join(err, s.broken(s.writer.do(func() error { return s.store.AbandonSnapshot(w) })))
 	}
-	if err := s.writer.do(func() error { return s.store.Install(w) }); err != nil {
+	err = s.writer.do(func() error {
+		// What Apache's leaders send has parts of later transactions in it, and is not to be believed without these.
+		if !a.HasDigest {
+			if err := s.store.SetFuzzy(true); err != nil {
+				return err
+			}
+		}
+		if err := s.store.Install(w); err != nil || !a.HasDigest {
+			return err
+		}
+		return s.store.SetFuzzy(false)
+	})
+	if err != nil {
 		return nil, s.broken(err)
 	}
 	s.log.Info("snapshot taken over from the leader", "server", s.cfg.ID, "zxid", zxid, "nodes", t.NodeCount(), "took", time.Since(begun))

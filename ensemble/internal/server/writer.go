@@ -205,6 +205,8 @@ func (w *writer) change(op replica.DiskOp) (done finishedOp, err error) {
 		err = st.SaveCurrentEpoch(op.Epoch)
 	case replica.DiskServed:
 		err = st.MarkServed()
+	case replica.DiskWhole:
+		err = st.SetFuzzy(false)
 	case replica.DiskTruncate:
 		if err = st.Truncate(op.Zxid); errors.Is(err, store.ErrUnreachable) {
 			done.unreachable = true

@@ -28,11 +28,12 @@ type sentPing struct {
 
 // A pingQueue matches a link's answers with the PINGs, first in first out.
 type pingQueue struct {
-	waiting  [maxPings]sentPing // those numbered answers … sent-1, each at its number modulo maxPings
-	sent     uint64
-	answers  uint64   // ≤ sent ≤ answers+maxPings
-	answered sentPing // the last that was answered; at is when it was sent
-	told     bool     // a learner of ours knows already that its answers come
+	waiting   [maxPings]sentPing // those numbered answers … sent-1, each at its number modulo maxPings
+	sent      uint64
+	answers   uint64   // ≤ sent ≤ answers+maxPings
+	answered  sentPing // the last that was answered; at is when it was sent
+	confirmed uint64   // how many of the answers the learner knows to have come; ≤ answers
+	told      bool     // a learner of ours knows already that its answers come
 }
 
 // round sends a PING to all learners that have our history.
@@ -47,7 +48,8 @@ func (l *Leader) round(now int64, out *[]Effect) {
 	l.confirm(now, out)
 }
 
-// ping sends a PING. One of ours is told how many answers have come, so that it knows which of its touches have.
+// ping sends a PING. One of ours is told how many answers have come to a leader that a quorum still followed, so that it knows
+// which of its touches count.
 func (l *Leader) ping(f *learner, now int64, out *[]Effect) {
 	q := &f.pings
 	if q.sent-q.answers == maxPings {
@@ -57,7 +59,10 @@ func (l *Leader) ping(f *learner, now int64, out *[]Effect) {
 	q.sent++
 	var data []byte
 	if f.ours {
-		data = binary.BigEndian.AppendUint64(nil, q.answers)
+		if l.Fresh(now) { // a leader that others may have left confirms nothing
+			q.confirmed = q.answers
+		}
+		data = binary.BigEndian.AppendUint64(nil, q.confirmed)
 	}
 	send(out, f.link, packet.Packet{Type: packet.TypePing, Zxid: max(l.last, l.newEpoch()), Data: data})
 }
@@ -73,7 +78,7 @@ func (l *Leader) pong(f *learner, p *packet.Packet, now int64, out *[]Effect) {
 	q.answers++
 	if f.stage == current {
 		*out = append(*out, Effect{Kind: Pass, Link: f.link, Packet: *p})
-		if f.ours && !q.told { // tell it at once that its touches arrive
+		if f.ours && !q.told && l.Fresh(now) { // tell it at once that its touches arrive
 			q.told = true
 			l.ping(f, now, out)
 		}

@@ -59,11 +59,11 @@
   false
 > 2: PING
   pass PING -1
-  send to 2 PING 2:0 answers=1
 > 2: PING
   pass PING -1
 > 2: PING
   pass PING -1
+  send to 2 PING 2:0 answers=3
 > barrier
   round 7
 > 2: PING
