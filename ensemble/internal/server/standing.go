@@ -44,12 +44,13 @@ func (v view) ensemble() *admin.Ensemble {
 	e := &admin.Ensemble{
 		State: states[role] + " - " + st.Phase.String(), Voters: len(v.s.cfg.Ensemble.Quorum.Voters()), Leader: int64(r.Leader()),
 		Elections: c.Elections, Election: admin.Timing(c.Election), Unavailable: admin.Timing(c.Absence), LeaderUnavailable: admin.Timing(c.Reign),
-		Proposals: c.Proposed, Commits: c.Committed, ReceivedProposals: c.Received, ReceivedCommits: c.Informed, Sent: c.Snapshots,
+		Proposals: c.Proposed, Commits: c.Committed, ReceivedCommits: c.Informed, Sent: c.Snapshots,
 	}
 	if own, _ := v.s.cfg.Ensemble.Quorum.Member(v.s.cfg.Ensemble.Self); own.Observer {
 		e.ObserverSync = admin.Timing(c.Sync)
 	} else {
 		e.FollowerSync = admin.Timing(c.Sync)
+		e.ReceivedProposals = c.Received // an observer is informed of proposal and commit at once, which counts as a commit
 	}
 	if role == replica.Leading {
 		e.Leads = v.leads(&st)
