@@ -272,7 +272,7 @@ func (f *faults) onDisk(x plan.Fault, s *server) {
 			return
 		}
 		s.full = true
-		s.fs.SetBudget(s.fs.Used() + int64(x.N) + 1)
+		s.fs.SetBudget(s.fs.Used() + int64(x.N)/16 + 1)
 		s.because = func() {
 			f.felt(x, s)
 			s.startLater = x.Span

@@ -235,6 +235,8 @@ func (l *life) jobOf(op replica.DiskOp) job {
 		}
 	case replica.DiskServed:
 		j.do = func() error { return l.st.MarkServed() }
+	case replica.DiskWhole:
+		j.do = func() error { return l.st.SetFuzzy(false) }
 	case replica.DiskTruncate:
 		l.phase(plan.OnTruncate)
 		j.do = func() (err error) {

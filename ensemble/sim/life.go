@@ -63,6 +63,7 @@ type life struct {
 type told struct {
 	role    replica.Role
 	leads   bool
+	epoch   int64 // in which it leads
 	serving bool
 }
 
@@ -107,7 +108,7 @@ func (l *life) load() (err error) {
 	if l.auth, err = auth.New(auth.Config{}); err != nil {
 		return err
 	}
-	l.st, err = store.Open(l.fs, store.Options{DataDir: "/data", Log: txnlog.Options{Prealloc: 64 << 10, SizeLimit: l.opts.LogSize}})
+	l.st, err = store.Open(l.fs, store.Options{DataDir: "/data", Log: txnlog.Options{Prealloc: 8 << 10, SizeLimit: l.opts.LogSize, CounterStart: l.opts.CounterStart}})
 	if err != nil {
 		return err
 	}
@@ -150,6 +151,10 @@ func (l *life) recover() (boot replica.Boot, first bool, err error) {
 	if err == nil {
 		boot.AcceptedEpoch, boot.CurrentEpoch, err = l.st.Epochs(boot.Tree.Zxid())
 	}
+	fuzzy := false
+	if err == nil {
+		fuzzy, err = l.st.Fuzzy()
+	}
 	switch {
 	case err != nil && curable(err):
 		boot.Untrusted = err
@@ -159,6 +164,8 @@ func (l *life) recover() (boot replica.Boot, first bool, err error) {
 		boot.AcceptedEpoch, err = l.st.Distrust()
 	case err == nil && rec.Empty && l.st.Served() && !rec.Initialize:
 		boot.Untrusted = errLost
+	case err == nil && fuzzy:
+		boot.Untrusted = replica.ErrFuzzy
 	}
 	l.since = rec.Records
 	if boot.Untrusted != nil {
@@ -383,11 +390,14 @@ func (l *life) fall() {
 
 // lead tells the invariants that this server is established as leader.
 func (l *life) lead() {
-	if l.told.leads {
+	_, current := l.r.Epochs()
+	if l.told.leads && l.told.epoch == current {
 		return
 	}
-	l.told.leads = true
-	_, current := l.r.Epochs()
+	if l.told.leads { // it gave up, and was elected again, within one turn
+		l.inv.Depose(l.world.now, int(l.id))
+	}
+	l.told.leads, l.told.epoch = true, current
 	l.inv.Establish(l.world.now, int(l.id), current)
 	l.phase(plan.OnEstablished)
 }

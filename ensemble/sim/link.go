@@ -429,7 +429,10 @@ func (k *link) install() {
 						l.inv.Doubt(int(l.id))
 					}
 					l.inv.Installing(l.world.now, int(l.id), p.Zxid)
-					return l.st.Install(w)
+					if err := l.st.Install(w); err != nil {
+						return err
+					}
+					return l.st.SetFuzzy(false)
 				},
 				then: func() {
 					l.inv.Installed(l.world.now, int(l.id))

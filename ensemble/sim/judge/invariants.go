@@ -302,10 +302,22 @@ func (v *Invariants) Truncating(now clock.Time, server int, zxid znode.Zxid) {
 	case r == nil || !r.onChain(s.last):
 		v.fail(now, "A2", "server %d truncates its log behind %v, which it does not have; it ends at %v", server, zxid, s.last.zxid)
 		return
-	case s.last.commonWith(v.top).zxid > r.zxid:
+	case s.last.commonWith(v.top).zxid > r.zxid && !v.heldWithout(s, s.last.commonWith(v.top)):
 		v.fail(now, "A2", "server %d truncates its log behind %v and loses what is committed, up to %v", server, zxid, s.last.commonWith(v.top).zxid)
 	}
 	s.toward, s.installing = r, false
+}
+
+// heldWithout reports whether a record is on the disks of a quorum also without a server that gives it up for a while, as does one
+// that comes back to its leader before the leader knows that the record is committed. What was damaged is not the protocol's fault.
+func (v *Invariants) heldWithout(without *member, r *record) bool {
+	var held uint64
+	for id, s := range v.servers {
+		if s != without && (s.lost || s.shut != nil || r.onChain(s.synced)) {
+			held |= bit(id)
+		}
+	}
+	return v.rules.quorum(held)
 }
 
 // commonWith is the last record that stands in the logs that end with r and with q.
@@ -346,7 +358,7 @@ func (v *Invariants) Installing(now clock.Time, server int, zxid znode.Zxid) {
 		v.fail(now, "A2", "server %d installs a snapshot at %v, which nobody ever proposed", server, zxid)
 		return
 	}
-	if lost := s.last.commonWith(v.top); !lost.onChain(r) && !s.doubts {
+	if lost := s.last.commonWith(v.top); !lost.onChain(r) && !s.doubts && !v.heldWithout(s, lost) {
 		v.fail(now, "A2", "server %d installs a snapshot at %v and loses what is committed, up to %v", server, zxid, lost.zxid)
 	}
 	s.toward, s.installing = r, true

@@ -21,6 +21,9 @@ func (v *Invariants) Establish(now clock.Time, server int, epoch int64) {
 	if !v.rules.quorum(v.saved[epoch]) {
 		v.fail(now, "A5", "server %d is established as leader of epoch %d, which is on the disk of no quorum", server, epoch)
 	}
+	if int64(v.top.zxid.Epoch()) > epoch { // it slept, its followers have a new leader, and all its words will be in vain
+		return
+	}
 	if !v.top.onChain(s.last) {
 		v.fail(now, "A4", "server %d is established as leader of epoch %d without the committed %v; its log ends at %v",
 			server, epoch, v.top.zxid, s.last.zxid)
