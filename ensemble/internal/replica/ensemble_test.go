@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/packet"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
@@ -191,8 +193,50 @@ func TestSyncIsNotAnsweredByAnOldLeader(t *testing.T) {
 	})
 }
 
-func TestSessionMoves(t *testing.T) {
+// The leader's word on one sync is not taken for its word on the next, when the first did not have to wait for it.
+func TestSyncsAreToldApart(t *testing.T) {
 	worlds(t, three, func(w *world) {
+		w.start()
+		leader := w.mustServe()
+		h := w.followers()[0]
+		c, d := h.mustOpen(20*tick), leader.mustOpen(20*tick)
+		for range 30 {
+			c.sync()
+			xid := c.create("/w-", znode.ModePersistentSequential)
+			w.until(func() bool { return leader.awaits(packet.TypeRequest) || len(c.waiting) == 0 }, "the leader is asked")
+			d.sync() // keeps it busy proving that it leads
+			c.must(xid)
+			if !h.awaits(packet.TypeSync) {
+				continue
+			}
+			require.Empty(w, c.waiting, "the write behind the first tells enough")
+			w.setCut(h, leader, true)
+			path := d.must(d.create("/x-", znode.ModePersistentSequential)).body.(*wire.CreateResponse).Path
+			xid = c.sync()
+			w.setCut(h, leader, false)
+			c.must(xid)
+			require.NotNil(w, h.node(path))
+		}
+	})
+}
+
+// awaits reports whether a packet of that type is on its way to a host.
+func (h *host) awaits(typ packet.Type) bool {
+	for _, e := range h.ends {
+		for _, i := range e.in {
+			var p packet.Packet
+			if d := jute.NewDecoder(i.packet); i.packet != nil {
+				if p.DecodeJute(&d); p.Type == typ {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func TestSessionMoves(t *testing.T) {
+	worlds(t, shape{servers: 3, observers: 1}, func(w *world) {
 		w.start()
 		leader := w.mustServe()
 		for _, from := range w.hosts {

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -153,9 +154,7 @@ func TestDivergence(t *testing.T) {
 		} else {
 			writer.create("/b", znode.ModePersistent)
 		}
-		w.until(func() bool { return h.r.Untrusted() != nil }, "it sees that its tree is not what it should be")
-		require.ErrorIs(w, h.r.Untrusted(), replica.ErrDiverged)
-		w.settleAll()
+		w.until(func() bool { return w.seen(fmt.Sprintf("%d distrusts itself", h.id)) }, "it sees that its tree is not what it should be")
 		require.True(w, d.closed, "its clients may have seen what is not so")
 		w.mustServe()
 		require.Empty(w, h.node("/a").Data())
@@ -329,4 +328,66 @@ func (w *world) mustServeAmong(a, b *host) {
 	w.until(func() bool {
 		return a.serves(replica.Leading) && b.serves(replica.Following) || b.serves(replica.Leading) && a.serves(replica.Following)
 	}, "two serve")
+}
+
+// What a leader has is not the ensemble's before a quorum has it too, although the leader tells it as if it were: a server that has
+// heard it must answer nobody from it.
+func TestNothingIsAnsweredBeforeAQuorumHasIt(t *testing.T) {
+	worlds(t, shape{servers: 5}, func(w *world) {
+		w.start()
+		leader := w.mustServe()
+		f := w.followers()
+		h, helper, others := f[0], f[1], f[2:]
+		c := h.mustOpen(20 * tick)
+		w.until(func() bool { return h.quiet() && helper.quiet() && others[0].quiet() && others[1].quiet() }, "rest")
+		before := leader.r.Zxid()
+		xid := c.create("/asked", znode.ModePersistent)
+		w.until(func() bool { return leader.r.Zxid() > before }, "the leader has the request")
+		for _, h := range w.hosts {
+			w.isolate(h)
+		}
+		if h.r.Zxid() > before || helper.r.Zxid() > before {
+			w.connectAll()
+			return // they have heard already
+		}
+		w.until(func() bool { return w.nobodyServes() && len(leader.queued) == 0 }, "all have lost each other")
+		helper.stall = func(k replica.DiskKind) bool { return k != replica.DiskAcceptedEpoch }
+		for _, p := range [][2]*host{{leader, h}, {leader, helper}, {h, helper}} {
+			w.setCut(p[0], p[1], false)
+		}
+		w.until(func() bool {
+			_, current := h.r.Epochs()
+			return current == 2 && h.r.Zxid() > before && len(h.queued) == 0
+		}, "it has the history")
+		for range 100 {
+			w.step()
+			require.Empty(w, c.answers)
+			require.Nil(w, h.node("/asked"))
+		}
+		leader.crash()
+		helper.queued = nil
+		helper.crash()
+		helper.boot(nil)
+		w.isolate(h)
+		for _, o := range others {
+			w.setCut(helper, o, false)
+		}
+		w.setCut(others[0], others[1], false)
+		w.until(func() bool { return helper.serves(replica.Following) || helper.serves(replica.Leading) }, "others lead")
+		w.connectAll()
+		c.must(xid)
+		w.everywhere("/asked", true)
+	})
+}
+
+func (w *world) nobodyServes() bool {
+	for _, h := range w.hosts {
+		if h.r == nil {
+			continue
+		}
+		if _, serving := h.r.Role(); serving {
+			return false
+		}
+	}
+	return true
 }

@@ -274,6 +274,10 @@ func (h *host) apply() bool {
 	require.NoError(h.w, err)
 	if !ok {
 		require.True(h.w, !applicable || h.r.Untrusted() != nil)
+		if applicable {
+			h.w.note("%d distrusts itself: %v", h.id, h.r.Untrusted())
+			require.ErrorIs(h.w, h.r.Untrusted(), replica.ErrDiverged)
+		}
 		return false
 	}
 	require.True(h.w, applicable)
@@ -303,9 +307,7 @@ func (h *host) apply() bool {
 // perform carries out what the replica wants.
 func (h *host) perform() {
 	w, rd := h.w, h.r.Ready()
-	for _, op := range rd.Disk {
-		h.queued = append(h.queued, op)
-	}
+	h.queued = append(h.queued, rd.Disk...)
 	for _, m := range rd.Votes {
 		if to := w.host(m.To); h.up[m.To] && to.up[h.id] {
 			to.votes[h.id] = m.Notification // only the last matters

@@ -52,7 +52,7 @@ type shape struct {
 	history            int // records a server remembers for others
 }
 
-var seeds = flag.Uint64("seeds", 20, "how many different courses each scenario takes")
+var seeds = flag.Uint64("seeds", 12, "how many different courses each scenario takes")
 
 // worlds runs a scenario in many worlds of a shape.
 func worlds(t *testing.T, s shape, scenario func(w *world)) {
@@ -297,7 +297,6 @@ type end struct {
 	closed  bool            // by its host, or because it has heard of its end
 	dead    bool            // its host has not heard of the link, or no longer wants to
 	stream  []byte          // a snapshot that is taken in
-	zxid    znode.Zxid      // of that
 	install func()          // says that it replaces what was on disk
 }
 
