@@ -90,6 +90,10 @@ func (e *Election) receiveLooking(from packet.ServerID, n *packet.Notification, 
 	case e.better(theirs, e.vote):
 		e.propose(theirs)
 		e.tellChange(out)
+	case e.isVoter[e.c.Self] && e.better(e.vote, theirs):
+		// It began to look after we had told it of ours, and has not taken it in. (Among Apache's it would learn of it when we
+		// say it again, after MinInterval.) Only the better side answers, so this ends.
+		e.send(from, e.notification(), out)
 	}
 	e.received[from] = ballot{vote: theirs, state: n.State, legacy: n.Version == 0}
 	e.consider(now, out)

@@ -165,10 +165,22 @@ func TestAbstainerRecovers(t *testing.T) {
 	s.mustDecide(election.Vote{Leader: 2, Round: 1})
 }
 
+// Who begins to look late, in the same round, has thrown our proposal away: when its own is worse it is told again, at once, and
+// when it has taken ours over no more.
+func TestLateLookerIsToldAgain(t *testing.T) {
+	s := sit(t, 2, election.Candidate{})
+	out := s.hear(1, packet.Looking, election.Vote{Leader: 1, Round: 1})
+	require.Len(t, out, 1)
+	require.Equal(t, id(1), out[0].To)
+	require.Equal(t, id(2), out[0].Notification.Leader)
+	for _, m := range s.hear(1, packet.Looking, election.Vote{Leader: 2, Round: 1}) {
+		require.NotEqual(t, packet.Looking, m.Notification.State)
+	}
+}
+
 // Who looks in a round that is over is told; who has no vote tells nobody.
 func TestOutdatedRound(t *testing.T) {
 	s := sit(t, 2, election.Candidate{})
-	require.Empty(t, s.hear(1, packet.Looking, election.Vote{Leader: 1, Round: 1}))
 	out := s.hear(1, packet.Looking, election.Vote{Leader: 1, Round: 0})
 	require.Len(t, out, 1)
 	require.Equal(t, id(1), out[0].To)
