@@ -34,9 +34,11 @@ const (
 	clientsPerNode = 5
 	ownNodes       = 2 // that a client uses
 	nodeLife       = 10 * time.Second
-	opPatience     = 3 * time.Second
 	maxRate        = 1000 // operations a second, of all clients
 )
+
+// Every other client has patience: it still waits for its server when a leader that slept wakes up and finds its request.
+var patiences = []struct{ session, operation time.Duration }{{4 * time.Second, 3 * time.Second}, {10 * time.Second, 9 * time.Second}}
 
 // A run does not count when so few operations are answered in a second, before the faults and after them.
 const (
@@ -82,7 +84,6 @@ func TestLinearizableUnderFaults(t *testing.T) {
 type workload struct {
 	began    time.Time
 	recorder history.Recorder
-	clients  []*bwclient.Client
 	life     atomic.Int64 // which nodes are in use
 	cancel   context.CancelFunc
 	working  sync.WaitGroup
@@ -100,8 +101,7 @@ func startWorkload(t *testing.T, e *process.Ensemble, seed uint64) *workload {
 	tokens := make(chan struct{})
 	w.working.Go(func() { pace(ctx, tokens) })
 	for i := range nodesInUse * clientsPerNode / ownNodes {
-		c := reconnecting(t, e.Addrs())
-		w.clients = append(w.clients, c)
+		c := reconnectingWithin(t, e.Addrs(), patiences[i%2].session)
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		w.working.Go(func() { w.work(ctx, c, i, random, tokens) })
 	}
@@ -181,7 +181,7 @@ func (w *workload) work(ctx context.Context, c *bwclient.Client, number int, ran
 		default:
 			op.Kind = history.WeakRead
 		}
-		if w.do(ctx, session.Client(), &op) {
+		if w.do(ctx, session.Client(), &op, patiences[number%2].operation) {
 			w.recorder.Add(op)
 			if op.Outcome == history.Done {
 				versions[op.Node] = op.Version
@@ -191,8 +191,8 @@ func (w *workload) work(ctx context.Context, c *bwclient.Client, number int, ran
 }
 
 // do carries an operation out. It reports whether the operation may have happened.
-func (w *workload) do(ctx context.Context, c *bwclient.Client, op *history.Operation) bool {
-	ctx, cancel := context.WithTimeout(ctx, opPatience)
+func (w *workload) do(ctx context.Context, c *bwclient.Client, op *history.Operation, patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	op.Call = time.Since(w.began)
 	stat, err := w.ask(ctx, c, op)

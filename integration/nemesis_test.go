@@ -86,6 +86,7 @@ var faults = []fault{
 		leader := n.leader()
 		require.NoError(n.t, n.e.Servers[leader].Pause())
 		n.leader()
+		pause(n.t.Context(), 300*time.Millisecond) // which makes writes that the sleeper does not know of
 		require.NoError(n.t, n.e.Servers[leader].Resume())
 	}},
 }
@@ -100,6 +101,9 @@ func (n *nemesis) run(length time.Duration) {
 			}
 			f := faults[i]
 			d := time.Duration(300+n.random.IntN(2700)) * time.Millisecond
+			if n.random.IntN(4) == 0 {
+				d += process.SyncLimit * process.TickTime * time.Millisecond // longer than anybody has patience
+			}
 			n.t.Logf("%6.2fs %s for about %v", time.Since(n.began).Seconds(), f.name, d)
 			f.strike(n, d)
 			n.struck++

@@ -68,9 +68,15 @@ func quickly() backoff.BackOff { return backoff.NewConstantBackOff(20 * time.Mil
 // reconnecting is a client that tries hard to have a connection: faults are short here.
 func reconnecting(t *testing.T, servers string) *bwclient.Client {
 	t.Helper()
+	return reconnectingWithin(t, servers, 4*time.Second)
+}
+
+// reconnectingWithin is such a client with a session timeout of its own. It hangs up on a server that is silent for two thirds of that.
+func reconnectingWithin(t *testing.T, servers string, session time.Duration) *bwclient.Client {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c, err := bwclient.Connect(ctx, servers, &bwclient.Options{SessionTimeout: 4 * time.Second, ConnectTimeout: time.Second, Reconnect: quickly, Retry: quickly})
+	c, err := bwclient.Connect(ctx, servers, &bwclient.Options{SessionTimeout: session, ConnectTimeout: time.Second, Reconnect: quickly, Retry: quickly})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() }) // of a session no server may be left to close
 	return c
