@@ -219,6 +219,9 @@ func runChaos(t *testing.T, s shape) {
 func TestChaos(t *testing.T)              { runChaos(t, shape{servers: 3}) }
 func TestChaosOfFive(t *testing.T)        { runChaos(t, shape{servers: 5, observers: 1}) }
 func TestChaosWithSnapshots(t *testing.T) { runChaos(t, shape{servers: 3, observers: 1, history: 3}) }
+func TestChaosAmongStrangers(t *testing.T) {
+	runChaos(t, shape{servers: 3, observers: 1, history: 10, strangers: true})
+}
 func TestChaosAtTheCountersEnd(t *testing.T) {
 	runChaos(t, shape{servers: 3, counterStart: 1<<32 - 30})
 }

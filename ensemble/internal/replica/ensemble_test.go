@@ -440,11 +440,17 @@ func TestCountersEnd(t *testing.T) {
 }
 
 // A ping is not answered by who may have been forgotten: before the ensemble can end a session, its client is told nothing good.
-func TestFresh(t *testing.T) {
-	worlds(t, three, func(w *world) {
+func TestFresh(t *testing.T)               { fresh(t, three) }
+func TestFreshAmongStrangers(t *testing.T) { fresh(t, shape{servers: 3, strangers: true}) }
+
+func fresh(t *testing.T, s shape) {
+	worlds(t, s, func(w *world) {
 		w.start()
 		leader := w.mustServe()
 		followers := w.followers()
+		for _, e := range leader.ends {
+			require.Equal(w, !s.strangers, leader.r.Ours(e.id))
+		}
 		fresh := func(want bool, hosts ...*host) {
 			w.Helper()
 			for _, h := range hosts {

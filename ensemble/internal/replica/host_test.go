@@ -51,7 +51,7 @@ type platter struct {
 	image             []byte // the tree at base, as it is sent to others; nil: nothing
 	records           []replica.Record
 	accepted, current int64
-	served            bool
+	served, fuzzy     bool
 	damaged           error
 }
 
@@ -119,8 +119,13 @@ func (h *host) boot(untrusted error) {
 	for _, rec := range h.disk.records {
 		require.NoError(h.w, history.Add(zab.Record{Zxid: rec.Zxid, Payload: rec.Payload}))
 	}
-	if h.disk.damaged == nil {
+	switch {
+	case untrusted != nil:
 		h.disk.damaged = untrusted
+	case h.disk.damaged == nil && h.disk.fuzzy:
+		untrusted = replica.ErrFuzzy
+	default:
+		untrusted = h.disk.damaged
 	}
 	reg, err := auth.New(auth.Config{})
 	require.NoError(h.w, err)
@@ -129,7 +134,7 @@ func (h *host) boot(untrusted error) {
 		ServerID: uint8(h.id), Tick: tick, MinTimeout: 2 * tick, MaxTimeout: 20 * tick, Auth: reg,
 		Quorum: h.w.config, Self: h.id, InitLimit: initLimit, SyncLimit: syncLimit, Hold: hold, CounterStart: h.w.shape.counterStart,
 	}, replica.Boot{
-		Tree: loaded, History: history, AcceptedEpoch: h.disk.accepted, CurrentEpoch: h.disk.current, Untrusted: h.disk.damaged,
+		Tree: loaded, History: history, AcceptedEpoch: h.disk.accepted, CurrentEpoch: h.disk.current, Untrusted: untrusted,
 	}, h.w.time())
 	h.unsettled = true
 	for _, o := range h.w.hosts {
@@ -347,6 +352,9 @@ func (h *host) link(op *replica.LinkOp) {
 		h.accepting = false
 	case replica.LinkSend:
 		if e != nil {
+			if h.w.shape.strangers {
+				unmark(&op.Packet)
+			}
 			e.send(item{packet: op.Packet.AppendJute(nil)})
 		}
 	case replica.LinkClose:
@@ -407,6 +415,8 @@ func (h *host) write(op *replica.DiskOp) (reloaded *tree.Tree, ok bool) {
 		}
 	case replica.DiskServed:
 		h.disk.served = true
+	case replica.DiskWhole:
+		h.disk.fuzzy = false
 	}
 	return reloaded, true
 }

@@ -49,7 +49,8 @@ type world struct {
 type shape struct {
 	servers, observers int
 	counterStart       uint32
-	history            int // records a server remembers for others
+	history            int  // records a server remembers for others
+	strangers          bool // servers do not see that the others are Bellwethers, and take them for Apache's
 }
 
 var seeds = flag.Uint64("seeds", 12, "how many different courses each scenario takes")
@@ -322,6 +323,14 @@ func (w *world) dial(from *host, leader packet.ServerID) {
 	from.ends, to.ends = append(from.ends, a), append(to.ends, b)
 }
 
+// unmark takes out of a packet what Apache's servers do not say.
+func unmark(p *packet.Packet) {
+	switch p.Type {
+	case packet.TypeFollowerInfo, packet.TypeObserverInfo, packet.TypeLeaderInfo:
+		p.Data = bytes.TrimSuffix(p.Data, []byte(packet.Mark))
+	}
+}
+
 func (e *end) send(i item) {
 	if !e.closed && !e.dead && !e.peer.dead {
 		e.peer.in = append(e.peer.in, i)
@@ -434,7 +443,7 @@ func (e *end) replaceDisk() {
 	}
 	h.w.note("%d has a snapshot at %v on disk", h.id, t.Zxid())
 	h.disk.image, h.disk.base, h.disk.records = bytes.Clone(stream), t.Zxid(), nil
-	h.disk.damaged = nil
+	h.disk.damaged, h.disk.fuzzy = nil, h.w.shape.strangers
 	e.install = func() {
 		h.w.note("%d has installed it", h.id)
 		h.r.Installed(e.id, t, h.w.time())
