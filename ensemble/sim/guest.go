@@ -89,6 +89,9 @@ func (g *guest) knock(frame []byte) {
 		return
 	}
 	g.asked = true
+	if l.has(ServeBehind) {
+		req.LastZxidSeen = 0
+	}
 	l.in.knocking = append(l.in.knocking, func(now replica.Time) {
 		if g.end.open {
 			l.r.Connect(g.id, req, now)
@@ -104,8 +107,14 @@ func (g *guest) ask(frame []byte) {
 	var h wire.RequestHeader
 	h.DecodeJute(&d)
 	q := request.Request{Conn: g.id, Session: g.session, Xid: h.Xid, Op: h.Op, Body: body[wire.RequestHeaderLen:], Size: len(frame), IDs: anyone}
-	if q.Ordered() {
+	if g.l.has(ForgetChanges) && (q.Op == wire.OpSetWatches || q.Op == wire.OpSetWatches2) {
+		copy(q.Body, jute.AppendInt64(nil, int64(g.l.r.Tree().Zxid())))
+	}
+	switch {
+	case q.Ordered():
 		g.order(&q)
+		return
+	case g.careless(&q):
 		return
 	}
 	if g.pending.Len() > 0 {
@@ -129,6 +138,9 @@ func (g *guest) order(q *request.Request) {
 			return
 		}
 		q.Record = record
+		if g.careless(q) {
+			return
+		}
 	}
 	q.Body = nil
 	g.ended = q.Op == wire.OpCloseSession
@@ -144,7 +156,7 @@ func (g *guest) answer(q *request.Request) {
 	switch {
 	case q.Err != znode.CodeOK:
 		g.out = wire.AppendErrorFrame(g.out, wire.ReplyHeader{Xid: q.Xid, Zxid: l.r.Tree().Zxid(), Err: q.Err})
-	case q.Op == wire.OpPing && !l.fresh:
+	case q.Op == wire.OpPing && !l.fresh && !l.has(PingAlways) && (!l.has(PingByLeader) || l.told.role != replica.Leading):
 		g.owed = true
 		return
 	default:
@@ -275,11 +287,20 @@ func (l *life) attend(op *replica.ClientOp) {
 // deliver sends what one transaction has to say: events first, then the answer.
 func (l *life) deliver(a *replica.Applied) {
 	now, id := l.world.now, int(l.id)
+	if l.has(WatchAfterReply) && a.Conn != 0 {
+		if g := l.guests[a.Conn]; g != nil {
+			g.complete(a.Reply)
+		}
+		a.Conn = 0
+	}
 	for i := range a.Notices {
 		n := &a.Notices[i]
 		g := l.guests[n.Conn]
-		if g == nil || !l.auth.Permit(n.ACL, anyone, znode.PermRead) {
+		if g == nil || !l.auth.Permit(n.ACL, anyone, znode.PermRead) || l.rarely(DropEvent, 100) {
 			continue
+		}
+		if l.rarely(DoubleEvent, 100) {
+			g.out = wire.AppendNotification(g.out, a.Zxid, n.Type, n.Path)
 		}
 		g.out = wire.AppendNotification(g.out, a.Zxid, n.Type, n.Path)
 		l.inv.Event(now, id, g.number(), a.Zxid)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/image"
@@ -36,6 +37,7 @@ type job struct {
 	isOp  bool
 	bytes int
 	do    func() error // all of it
+	quiet bool         // the core has been told of it already
 	then  func()       // afterwards, if all went well
 }
 
@@ -79,7 +81,12 @@ func (l *life) release() {
 
 // add lets a job wait for its turn.
 func (l *life) add(j job) {
-	l.queue = append(l.queue, j)
+	if j.isOp {
+		j = l.sabotage(j)
+	}
+	if l.queue = append(l.queue, j); l.has(EpochBeforeHistory) && j.isOp && j.op.Kind == replica.DiskCurrentEpoch {
+		l.queue = slices.Insert(l.queue[:len(l.queue)-1], 0, j)
+	}
 	l.next()
 }
 
@@ -191,16 +198,28 @@ func (l *life) writing(jobs []job) job {
 		j.bytes += jobs[i].bytes
 	}
 	var last znode.Zxid
+	if end := len(records) - 1; l.rarely(DropRecord, 300) && end > 0 {
+		last, records = records[end].Zxid, records[:end]
+	}
 	j.do = func() (err error) {
-		if err = l.st.Append(records); err == nil {
-			last, err = l.st.Sync()
+		err = l.st.Append(records)
+		switch {
+		case err != nil:
+		case l.has(NeverSync):
+			last = records[len(records)-1].Zxid
+		default:
+			var synced znode.Zxid
+			synced, err = l.st.Sync()
+			last = max(last, synced)
 		}
 		return err
 	}
 	j.then = func() {
 		l.inv.Synced(l.world.now, int(l.id), last)
 		for i := range jobs {
-			l.done(finished{op: jobs[i].op})
+			if !jobs[i].quiet {
+				l.done(finished{op: jobs[i].op})
+			}
 		}
 	}
 	return j
@@ -245,7 +264,7 @@ func (l *life) jobOf(op replica.DiskOp) job {
 				f.unreachable = true
 				return nil
 			}
-			if err == nil && op.Reload {
+			if err == nil && op.Reload && !l.has(NoReload) {
 				f.tree, err = l.reload()
 			}
 			return err
@@ -312,7 +331,16 @@ func (l *life) maybeSnapshot() {
 	l.add(job{
 		bytes: 1000,
 		do: func() (err error) {
-			if w, err = l.st.BeginSnapshot(d.Zxid); errors.Is(err, disk.ErrNoSpace) {
+			zxid := d.Zxid
+			if l.has(MislabelledSnapshot) {
+				zxid++
+			}
+			if l.has(PurgeTooMuch) {
+				if _, err = l.st.PurgeBefore(zxid); err != nil {
+					return err
+				}
+			}
+			if w, err = l.st.BeginSnapshot(zxid); errors.Is(err, disk.ErrNoSpace) {
 				return nil
 			}
 			return err

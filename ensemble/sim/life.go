@@ -35,7 +35,9 @@ type life struct {
 	turning bool  // a turn is coming
 	alarm   int64 // when Tick is due, on the monotonic clock
 	alarms  int   // the alarm that counts
-	spun    int   // how often in a row it was due at once
+	latest  int64 // what a wrong clock has shown
+	dues    int
+	spun    int // how often in a row it was due at once
 	applied replica.Applied
 	fresh   bool
 
@@ -92,7 +94,7 @@ func newLife(s *server) *life {
 // time is what the process's clocks show.
 func (l *life) time() replica.Time {
 	now := l.world.now
-	return replica.Time{Mono: l.clock.Mono(now), Wall: l.clock.Wall(now)}
+	return l.wrongTime(replica.Time{Mono: l.clock.Mono(now), Wall: l.clock.Wall(now)})
 }
 
 // treeOptions are those of every tree of an ensemble.
@@ -108,8 +110,7 @@ func (l *life) load() (err error) {
 	if l.auth, err = auth.New(auth.Config{}); err != nil {
 		return err
 	}
-	l.st, err = store.Open(l.fs, store.Options{DataDir: "/data", Log: txnlog.Options{Prealloc: 8 << 10, SizeLimit: l.opts.LogSize, CounterStart: l.opts.CounterStart}})
-	if err != nil {
+	if err = l.open(); err != nil {
 		return err
 	}
 	boot, first, err := l.recover()
@@ -132,6 +133,13 @@ func (l *life) load() (err error) {
 	return nil
 }
 
+func (l *life) open() (err error) {
+	l.st, err = store.Open(l.filesystem(), store.Options{DataDir: "/data", Log: txnlog.Options{
+		Prealloc: 8 << 10, SizeLimit: l.opts.LogSize, CounterStart: l.opts.CounterStart,
+	}})
+	return err
+}
+
 // recover reads the data directory. first says that it has no snapshot yet.
 func (l *life) recover() (boot replica.Boot, first bool, err error) {
 	l.history = zab.NewHistory(0, historyCount, historyBytes)
@@ -144,6 +152,13 @@ func (l *life) recover() (boot replica.Boot, first bool, err error) {
 		},
 	})
 	rec, err := l.st.Recover(loading.Snapshot, loading.Record)
+	if err != nil && curable(err) && l.has(TrustDamage) {
+		if err = l.wipe(); err != nil {
+			return boot, false, err
+		}
+		loading.Reset()
+		rec, err = l.st.Recover(loading.Snapshot, loading.Record)
+	}
 	if err == nil {
 		err = loading.Diverged()
 	}
@@ -269,7 +284,11 @@ func (l *life) wind(now replica.Time) {
 	l.alarm = next
 	l.alarms++
 	mine := l.alarms
-	l.world.at(max(l.clock.When(l.world.now, next), l.world.now+1), func() {
+	at := l.clock.When(l.world.now, next)
+	if l.has(WallClock) {
+		at = l.world.now + clock.Time(next-now.Mono)*clock.Millisecond
+	}
+	l.world.at(max(at, l.world.now+1), func() {
 		if l.over || l.alarms != mine {
 			return
 		}
@@ -288,7 +307,7 @@ func (l *life) turn(due bool) {
 	if l.over {
 		return
 	}
-	if due {
+	if l.dues++; due && (!l.has(LateTouches) || l.dues%100 == 0) {
 		l.collect()
 	}
 	now := l.time()
@@ -314,6 +333,7 @@ func (l *life) turn(due bool) {
 		l.r.Gone(id, now)
 	}
 	if due {
+		l.expireHere(now)
 		l.r.Tick(now)
 	}
 	if l.settle(now); l.over {
@@ -344,7 +364,9 @@ func (l *life) settle(now replica.Time) {
 			return
 		}
 		l.enqueue(rd.Disk)
+		l.swapRequests(rd)
 		for i := range rd.Votes {
+			l.misvote(&rd.Votes[i].Notification)
 			l.votes.send(rd.Votes[i].To, &rd.Votes[i].Notification)
 		}
 		l.perform(rd, now)

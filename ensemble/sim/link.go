@@ -170,7 +170,11 @@ func (k *link) read() {
 		}
 	}
 	if len(batch) > 0 {
-		l.in.peers = append(l.in.peers, func(now replica.Time) { l.r.Packets(k.id, batch, now) })
+		batch = k.misread(batch)
+		l.in.peers = append(l.in.peers, func(now replica.Time) {
+			l.r.Packets(k.id, batch, now)
+			k.countTwice(batch, now)
+		})
 		l.kick()
 	}
 }
@@ -256,7 +260,10 @@ func (l *life) perform(rd *replica.Ready, now replica.Time) {
 		}
 		switch op.Kind {
 		case replica.LinkSend:
-			k.out = op.Packet.AppendJute(k.out)
+			p, again := k.missay(op.Packet)
+			for range again {
+				k.out = p.AppendJute(k.out)
+			}
 			l.dirty = append(l.dirty, k)
 		case replica.LinkClose:
 			k.flush()
@@ -317,7 +324,7 @@ func (l *life) sendTree(k *link) {
 	d := l.startDump(false)
 	l.counts.add("snapshot sent")
 	p := packet.Packet{Type: packet.TypeSnap, Zxid: d.Zxid}
-	if l.r.Ours(k.id) {
+	if l.r.Ours(k.id) && !l.has(FuzzySnapshot) {
 		p.Data = jute.AppendInt64(nil, int64(d.Digest))
 	}
 	k.out = p.AppendJute(k.out)
@@ -341,6 +348,11 @@ func (k *link) stream(d *tree.Dump) {
 	l := k.l
 	if l.over {
 		return
+	}
+	if l.has(FuzzySnapshot) {
+		d.Close()
+		d = l.r.Tree().Dump()
+		l.dump.d = d
 	}
 	var whole bytes.Buffer
 	err := image.Send(&whole, image.Source{Dump: d})
@@ -429,6 +441,9 @@ func (k *link) install() {
 						l.inv.Doubt(int(l.id))
 					}
 					l.inv.Installing(l.world.now, int(l.id), p.Zxid)
+					if l.has(VolatileInstall) {
+						return l.st.AbandonSnapshot(w)
+					}
 					if err := l.st.Install(w); err != nil {
 						return err
 					}

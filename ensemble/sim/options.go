@@ -28,6 +28,7 @@ type Options struct {
 	Span          clock.Time // how long faults go on
 	Mix           workload.Mix
 	Plan          plan.Plan
+	Bug           Bug  // planted
 	Restart       bool // at the end everything is started again from disk
 }
 

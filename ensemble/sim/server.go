@@ -18,7 +18,8 @@ type server struct {
 	fs       *disk.Mem
 	rand     *rand.Rand // of its disk and its scheduling
 	crashes  *rand.Rand
-	life     *life // the process; nil: there is none
+	bugs     *rand.Rand // of those that are planted
+	life     *life      // the process; nil: there is none
 	lives    int
 	powered  bool
 	booting  int // of the lives, the one that is to begin; what was to begin an earlier one comes to nothing

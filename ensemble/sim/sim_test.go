@@ -25,6 +25,7 @@ var (
 	from    = flag.Uint64("sim.from", 0, "the first seed of the campaign; 0: any")
 	seeds   = flag.Int("sim.seeds", 0, "how many seeds the campaign has; 0: as many as the time allows")
 	length  = flag.Duration("sim.time", 0, "how long the campaign lasts; 0: until its seeds are done")
+	stop    = flag.Bool("sim.first", false, "the campaign ends with the first seed that fails")
 	workers = flag.Int("sim.workers", 0, "how many seeds run at a time; 0: one for each processor")
 )
 
@@ -125,7 +126,7 @@ type campaign struct {
 func (c *campaign) take(first uint64) (uint64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if *seeds > 0 && c.next-first >= uint64(*seeds) || *length > 0 && time.Since(c.begun) > *length || len(c.failed) > 20 {
+	if *seeds > 0 && c.next-first >= uint64(*seeds) || *length > 0 && time.Since(c.begun) > *length || len(c.failed) > 20 || *stop && len(c.failed) > 0 {
 		return 0, false
 	}
 	c.next++

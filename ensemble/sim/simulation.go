@@ -60,6 +60,7 @@ func newSimulation(o Options, trace io.Writer) *simulation {
 			fs:      disk.NewMem(&disk.MemOptions{CrashModel: true}),
 			rand:    s.world.chance(ofDisk + uint64(id)),
 			crashes: s.world.chance(ofCrashes<<8 + uint64(id)),
+			bugs:    s.world.chance(ofBugs<<8 + uint64(id)),
 		})
 	}
 	s.inv = judge.NewInvariants(s.history, s.rules)

@@ -46,6 +46,7 @@ const (
 	ofPlan
 	ofClocks
 	ofSchedule
+	ofBugs
 	ofDisk    = 100 // and the server's id
 	ofPeers   = 200
 	ofClients = 300 // and the client's number

@@ -368,7 +368,7 @@ var liesAboutSessions = []corruption{
 	}},
 	{"C10", "a living session is closed", func(f *forgery) bool {
 		o, _, ok := f.done(wire.OpPing)
-		f.Closes = append(f.Closes, judge.Closing{Session: o.Session, Zxid: 9, Proposed: judge.Moment{At: o.Returned.At + 1, Seq: o.Returned.Seq + 1}})
+		f.Closes = append(f.Closes, judge.Closing{Session: o.Session, Zxid: f.Txns[len(f.Txns)-1].Zxid, Proposed: judge.Moment{At: o.Returned.At + 1, Seq: o.Returned.Seq + 1}})
 		return ok
 	}},
 	{"C10", "a living session is said to have expired", func(f *forgery) bool {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
@@ -79,14 +80,24 @@ func (c *Case) program(f *findings) {
 	last := map[znode.SessionID]int{}
 	for i := range c.h.Txns {
 		x := &c.h.Txns[i]
-		if x.Cxid == 0 || tooLate(x) {
-			continue // what a server still sends on for a session that has left it is refused whenever it comes
+		before, ok := last[x.Session]
+		over := ok && c.h.Txns[before].Type == wire.OpCloseSession
+		if x.Cxid == 0 || tooLate(x) || over && refused(x) {
+			continue // what a server still sends on for a session that has left it, or is no more, is refused whenever it comes
 		}
-		if before, ok := last[x.Session]; ok && c.h.Txns[before].Cxid > x.Cxid {
+		if ok && c.h.Txns[before].Cxid > x.Cxid {
 			f.add(x.Committed.At, "%s: committed after %s, which was asked for later", describeTxn(x), describeTxn(&c.h.Txns[before]))
 		}
 		last[x.Session] = i
 	}
+}
+
+// refused reports whether x changed nothing.
+func refused(x *Txn) bool {
+	if m, ok := x.Body.(*txn.Multi); ok {
+		return m.Failed()
+	}
+	return x.Type == wire.OpError
 }
 
 // Sync is C12: a sync's reply shows the ensemble as it was when it was asked, or later. What anybody had been told of before, by

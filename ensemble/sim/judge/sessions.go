@@ -25,7 +25,7 @@ func (c *Case) Sessions() []Violation {
 		c.greeting(&f, i, lives)
 	}
 	for _, end := range c.h.Closes {
-		if l := lives[end.Session]; l != nil && end.Cxid == 0 && !l.timedOut(end.Proposed, &c.rules) {
+		if l := lives[end.Session]; l != nil && end.Cxid == 0 && c.committed(end.Zxid) && !l.timedOut(end.Proposed, &c.rules) {
 			f.add(end.Proposed.At, "session %v is to end at %v, but was heard of at %v and has %v", end.Session, end.Zxid,
 				l.heard(end.Proposed, &c.rules), l.timeout(end.Proposed))
 		}
@@ -35,6 +35,12 @@ func (c *Case) Sessions() []Violation {
 		c.owners(&f, &c.h.Images[i], lives)
 	}
 	return f.list
+}
+
+// committed reports whether a proposal came to be: what a leader asks for that has been cut off, and does not know it, never does.
+func (c *Case) committed(zxid znode.Zxid) bool {
+	_, ok := slices.BinarySearchFunc(c.h.Txns, zxid, func(x Txn, zxid znode.Zxid) int { return cmp.Compare(x.Zxid, zxid) })
+	return ok
 }
 
 // A life is what is known of one session.
