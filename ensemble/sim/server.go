@@ -160,6 +160,7 @@ func (s *server) fail(err error) {
 		s.counts.add("stopped by itself: " + few(err))
 		s.lastRefusal = err
 		s.end(true)
+		s.renew(disk.KeepAll)
 	}
 	s.start(max(s.startLater, startAgain))
 	s.startLater = 0
@@ -200,7 +201,6 @@ func (s *server) end(power bool) {
 	l.end()
 	s.powered = power
 	s.inv.Stop(s.world.now, int(s.id))
-	s.renew(disk.KeepAll)
 }
 
 // renew is the disk as a crash leaves it.
