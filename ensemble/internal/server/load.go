@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -103,7 +104,7 @@ func curable(err error) bool {
 	return false
 }
 
-// historyCount and historyBytes bound what a member of an ensemble remembers of its log, for others that lag behind.
+// historyCount, unless it is told another, and historyBytes bound what a member of an ensemble remembers of its log.
 const (
 	historyCount = 100_000
 	historyBytes = 64 << 20
@@ -114,7 +115,7 @@ func (s *Server) hooks() image.Hooks {
 	if s.cfg.Ensemble == nil {
 		return image.Hooks{}
 	}
-	s.history = zab.NewHistory(0, historyCount, historyBytes)
+	s.history = zab.NewHistory(0, cmp.Or(s.cfg.Ensemble.History, historyCount), historyBytes)
 	return image.Hooks{
 		Base: s.history.Reset,
 		Record: func(r txnlog.Record) {

@@ -30,6 +30,7 @@ type Ensemble struct {
 	InitLimit, SyncLimit int           // in ticks
 	Hold                 time.Duration // how long clients are kept while there is no leader
 	CounterStart         uint32        // see replica.Config
+	History              int           // transactions remembered for others that lag behind; 0: 100 000
 }
 
 // peerEventKind is what has happened between this server and others.
@@ -298,7 +299,8 @@ func (p *peerage) install(zxid znode.Zxid, data []byte, r io.Reader) (*tree.Tree
 	}
 	t, err := image.Receive(r, a)
 	if err != nil {
-		return nil, errors.Join(err, s.broken(s.writer.do(func() error { return s.store.AbandonSnapshot(w) })))
+		failed := w.Err() // of the disk: without space, too, this server would only ask for the same again
+		return nil, errors.Join(err, s.broken(failed), s.broken(s.writer.do(func() error { return s.store.AbandonSnapshot(w) })))
 	}
 	err = s.writer.do(func() error {
 		// What Apache's leaders send has parts of later transactions in it, and is not to be believed without these.
