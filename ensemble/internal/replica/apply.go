@@ -77,6 +77,8 @@ func (r *Replica) Apply(out *Applied, now Time) (bool, error) {
 	if i >= 0 {
 		asked = r.local.first()
 		out.Conn = asked.Conn
+	} else {
+		r.elsewhere(x)
 	}
 	out.Zxid, out.Type, out.Session = x.Zxid, x.Type, x.Session
 	r.tree.Apply(x, &r.result)

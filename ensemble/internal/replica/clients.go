@@ -5,6 +5,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/session"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
@@ -169,8 +170,8 @@ func (r *Replica) greet() {
 		if c := r.clients.byConn[a.conn]; c == nil || c.cut {
 			return true // it has been closed
 		}
-		if a.asked || a.after > zxid || r.leader != nil && a.round > r.confirmed {
-			return false
+		if a.asked || a.after > zxid || a.round > 0 && (r.leader == nil || a.round > r.confirmed) {
+			return false // of who leads no more nobody will ever confirm it: whoever leads next is asked again
 		}
 		resp := wire.ConnectResponse{Password: make([]byte, wire.PasswordLen)}
 		if a.valid {
@@ -204,6 +205,22 @@ func (r *Replica) own(id znode.SessionID, conn request.ConnID, timeout int32) {
 	}
 }
 
+// elsewhere ends the connection here of a session that has had something done through another server meanwhile, which shows once this
+// one has caught up. What still waits on it would happen after that, and so must not happen any more. An error tells nothing: it may
+// be the refusal of the one whose session it is not.
+func (r *Replica) elsewhere(x *txn.Txn) {
+	if r.serving || x.Type == wire.OpError || x.Type == wire.OpCreateSession || x.Type == wire.OpCloseSession {
+		return
+	}
+	conn := r.clients.owners[x.Session]
+	if conn == 0 || slices.ContainsFunc(r.clients.attaching, func(a attachment) bool { return a.conn == conn }) {
+		return // what it has asked for where it comes from
+	}
+	r.release(x.Session)
+	r.clients.byConn[conn].cut = true
+	r.client(ClientOp{Kind: ClientClose, Conn: conn})
+}
+
 // release leaves a session without an owner and returns the one it had, 0 for none.
 func (r *Replica) release(id znode.SessionID) request.ConnID {
 	conn := r.clients.owners[id]
@@ -227,6 +244,7 @@ func (r *Replica) ended(id znode.SessionID, asked request.ConnID) {
 			return
 		}
 	}
+	r.drop(conn) // whoever is no more is told nothing more, also before its connection is closed
 	r.client(ClientOp{Kind: ClientClose, Conn: conn})
 }
 
@@ -294,11 +312,12 @@ func (r *Replica) closeAll() {
 		conns = append(conns, conn)
 	}
 	slices.Sort(conns)
-	waiting := func(conn request.ConnID) bool {
-		return slices.ContainsFunc(r.clients.knocking, func(h handshake) bool { return h.conn == conn })
+	waiting := make(map[request.ConnID]bool, len(r.clients.knocking))
+	for _, h := range r.clients.knocking {
+		waiting[h.conn] = true
 	}
 	for _, conn := range conns {
-		if c := r.clients.byConn[conn]; c.cut || waiting(conn) {
+		if c := r.clients.byConn[conn]; c.cut || waiting[conn] {
 			continue
 		} else if c.session != 0 {
 			delete(r.clients.owners, c.session)

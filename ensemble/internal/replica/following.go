@@ -84,9 +84,14 @@ func (r *Replica) BeginInstall(id packet.LinkID) bool {
 	if r.replacing || !r.Installing(id) {
 		return false
 	}
-	r.replacing = true
+	r.replacing, r.partial = true, !r.learner.Ours() || r.untrusted != nil
 	return true
 }
+
+// Partial reports whether the snapshot that is being made durable is not to be believed without what follows it: one of Apache's has
+// parts of that in it; and a server that has lost data may have acknowledged more than a snapshot has, of which nobody but the
+// ensemble as a whole knows. Whoever makes it durable has to note that, until a DiskWhole.
+func (r *Replica) Partial() bool { return r.partial }
 
 // NotInstalled says that the snapshot has not come to its end, and that what was there before still is.
 func (r *Replica) NotInstalled(now Time) {
@@ -116,6 +121,9 @@ func (r *Replica) Installed(id packet.LinkID, t *tree.Tree, now Time) {
 	r.logged, r.synced, r.committed = zxid, zxid, zxid
 	r.history.Reset(zxid)
 	if !r.Installing(id) {
+		if r.partial && r.untrusted == nil {
+			r.untrusted = ErrFuzzy
+		}
 		r.look(now)
 		return
 	}

@@ -33,6 +33,7 @@ func (r *Replica) takeLead(now Time) {
 
 // lead begins to plan: as an established leader, or as a server that stands alone. Every session starts with its full timeout.
 func (r *Replica) lead(now Time) {
+	clear(r.touched) // who was heard of before has its full timeout now
 	r.sessions = session.New(r.cfg.Tick)
 	for id, timeout := range r.tree.Sessions() {
 		r.sessions.Open(id, timeout, now.Mono)
@@ -304,7 +305,9 @@ func (r *Replica) flushEarly(now Time) {
 	waiting := r.early
 	r.early = nil
 	for i := range waiting {
-		r.asked(waiting[i].link, &waiting[i].packet, now)
+		if r.linked(waiting[i].link) { // or it has been asked for again
+			r.asked(waiting[i].link, &waiting[i].packet, now)
+		}
 	}
 }
 
@@ -335,7 +338,6 @@ func (r *Replica) asked(id packet.LinkID, p *packet.Packet, now Time) {
 			r.sessions.Touch(t.Session, now.Mono)
 		}
 	}
-	r.answer()
 }
 
 // judge says whether a session may go on at another server, and makes that one its owner.

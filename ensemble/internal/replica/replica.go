@@ -170,6 +170,7 @@ type Replica struct {
 	installing  bool            // a snapshot is on its way
 	installed   bool            // a snapshot has been taken over, and not yet all that follows it
 	replacing   bool            // it is about to replace what is on disk
+	partial     bool            // that is not to be believed without what follows
 	fuzzy       bool            // what is on disk came from a leader of Apache's, and lacks what makes it whole
 	askedEpoch  int64           // in which the leader was last asked for anything
 	heard       bool            // it has said something
@@ -207,6 +208,7 @@ func New(cfg Config, boot Boot, now Time) *Replica {
 		return r
 	}
 	r.publish(now)
+	r.history.Keep(t.Zxid())
 	r.role = Looking
 	r.tally.looks(now)
 	r.election = election.New(election.Config{Self: cfg.Self, Quorum: cfg.Quorum})

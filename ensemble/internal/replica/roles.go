@@ -174,7 +174,7 @@ func (r *Replica) serve(now Time) {
 		r.lead(now)
 	}
 	for i := range r.clients.attaching {
-		if a := &r.clients.attaching[i]; a.asked || a.valid { // what an earlier leader said is not this one's word
+		if a := &r.clients.attaching[i]; a.asked || a.valid || a.round > 0 { // what an earlier leader said is not this one's word
 			r.admit(a, now)
 		}
 	}

@@ -443,7 +443,7 @@ func (e *end) replaceDisk() {
 	}
 	h.w.note("%d has a snapshot at %v on disk", h.id, t.Zxid())
 	h.disk.image, h.disk.base, h.disk.records = bytes.Clone(stream), t.Zxid(), nil
-	h.disk.damaged, h.disk.fuzzy = nil, h.w.shape.strangers
+	h.disk.damaged, h.disk.fuzzy = nil, h.r.Partial()
 	e.install = func() {
 		h.w.note("%d has installed it", h.id)
 		h.r.Installed(e.id, t, h.w.time())
