@@ -62,7 +62,7 @@ func (o *Options) config() (server.Config, error) {
 		MaxWatches: unbounded(o.Limits.Watches, 1_000_000),
 		OldTTL:     o.OldTTLNodes,
 		Words:      o.FourLetterWords,
-		Log:        o.Logger,
+		Log:        o.Logger, RoleChanged: o.roleChanged(),
 	}
 	c.MinTimeout = or(o.MinSessionTimeout, 2*c.Tick)
 	c.MaxTimeout = or(o.MaxSessionTimeout, 20*c.Tick)
@@ -110,7 +110,10 @@ func (o *Options) storage(c *server.Config) {
 	c.PurgeRetain, c.PurgeInterval = or(s.PurgeRetain, 3), s.PurgeInterval
 	c.MaxBatch, c.FsyncWarning = or(s.MaxBatch, 1000), or(s.FsyncWarning, time.Second)
 	if o.Dir == "" {
-		c.FS, c.Store.DataDir, c.Store.LogDir = newMemory(), memoryDir, ""
+		c.FS, c.Store.DataDir, c.Store.LogDir = o.memory, memoryDir, ""
+		if c.FS == nil {
+			c.FS = newMemory()
+		}
 		c.Store.Log.Prealloc = or(s.PreAlloc, 64<<10)
 		c.PurgeInterval, c.SnapSize = or(s.PurgeInterval, -1), unbounded(s.SnapSize, 64<<20)
 	}

@@ -37,6 +37,7 @@ const memoryAddr = "127.0.0.1:2181"
 // A Server is a running server.
 type Server struct {
 	inner      *server.Server
+	id         int
 	network    *memnet.Network
 	memory     net.Listener
 	memoryAddr string
@@ -60,7 +61,7 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	s := &Server{}
+	s := &Server{id: or(opts.ServerID, 1)}
 	if err := s.listen(ctx, opts, &cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("ensemble: %w", err), cfg.Close())
 	}
@@ -106,7 +107,11 @@ func (s *Server) Serving(ctx context.Context) error {
 	return nil
 }
 
-// Role is what the server is at the moment: "standalone", or "looking", "leader", "follower" or "observer".
+// ServerID is the number the server was given in Options.
+func (s *Server) ServerID() int { return s.id }
+
+// Role is what the server is at the moment: "standalone", or "looking", "leader", "follower" or "observer". A server that has ended
+// goes on telling what it was.
 func (s *Server) Role() string { return s.inner.Role() }
 
 // Addr is the TCP address the server listens on, nil without one.

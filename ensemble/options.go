@@ -3,6 +3,8 @@ package ensemble
 import (
 	"log/slog"
 	"time"
+
+	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
 )
 
 // Options says how a server runs. The zero value is a server in memory that is reached through [Server.Dial], with the settings
@@ -25,6 +27,8 @@ type Options struct {
 
 	// Logger receives what an operator should know. Nil: nothing is logged.
 	Logger *slog.Logger
+	// Hooks are told what happens to the server.
+	Hooks Hooks
 
 	// ServerID becomes the top byte of session ids, 1 to 255, or 254 with TTLNodes (myid). Default 1. Among several it says
 	// which of the Members this server is.
@@ -61,6 +65,8 @@ type Options struct {
 	FourLetterWords []string
 	// ReadOnlyMode adds isro to the words (readonlymode.enabled); a server without a quorum serves nobody.
 	ReadOnlyMode bool
+
+	memory disk.FS // what a server without a Dir writes to, where that outlives the server; nil: its own
 }
 
 // A Member is one server of an ensemble, as all of them know it.

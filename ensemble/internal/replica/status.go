@@ -31,6 +31,9 @@ func (r *Replica) Phase() zab.Phase {
 	return zab.Discovery
 }
 
+// Elections is how often this server has begun to look for a leader.
+func (r *Replica) Elections() int64 { return r.tally.Elections }
+
 // A Status is what a member of an ensemble can tell about its part in it.
 type Status struct {
 	Phase     zab.Phase

@@ -204,12 +204,14 @@ func (s *Server) refresh(now replica.Time) {
 	if serving {
 		mode |= 1
 	}
-	if s.mode.Swap(mode) != mode {
+	changed := s.mode.Load() != mode
+	s.announce(role, serving, changed)
+	if changed {
+		s.mode.Store(mode)
 		s.connsMu.Lock()
 		close(s.changed)
 		s.changed = make(chan struct{})
 		s.connsMu.Unlock()
-		s.announce(role, serving)
 	}
 	fresh := s.replica.Fresh(now)
 	if s.fresh.Swap(fresh) == fresh || !fresh {
@@ -225,22 +227,6 @@ func (s *Server) refresh(now replica.Time) {
 			c.Wake()
 		}
 	}
-}
-
-// announce tells the operator what this server has become.
-func (s *Server) announce(role replica.Role, serving bool) {
-	if s.peers == nil {
-		return
-	}
-	accepted, current := s.replica.Epochs()
-	args := []any{"server", s.cfg.ID, "role", role.String(), "serving", serving, "leader", int64(s.replica.Leader()), "acceptedEpoch", accepted, "epoch", current, "zxid", s.replica.Zxid()}
-	if role == replica.Looking {
-		args = append(args, "cause", s.replica.Left())
-	}
-	if why := s.replica.Untrusted(); why != nil {
-		args = append(args, "untrusted", why)
-	}
-	s.log.Info("role", args...)
 }
 
 // owe notes that a connection's ping is to be answered as soon as it may be.

@@ -72,6 +72,9 @@ type Config struct {
 	Log   *slog.Logger
 
 	Ensemble *Ensemble // nil: the server stands alone
+	// RoleChanged is told what a member of an ensemble becomes, in order, by the core: it must return soon, and wait for nothing that
+	// the server does. May be nil.
+	RoleChanged func(RoleChange)
 }
 
 // Close closes the ports of a server that was not started.
@@ -126,6 +129,8 @@ type Server struct {
 	sinceSnapshot, snapAfter           int   // transactions; the next snapshot comes after so many
 	bytesSinceSnapshot, snapAfterBytes int64 // of log, likewise; snapAfterBytes 0: no bound
 	peers                              *peerage
+	phase                              zab.Phase // that was announced last
+	elections                          int64     // likewise
 
 	inMu sync.Mutex
 	in   inbox         // guarded by inMu
