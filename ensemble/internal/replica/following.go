@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -162,6 +163,11 @@ func (r *Replica) learn(e *zab.Effect, now Time) {
 	case zab.Pass:
 		r.told(&e.Packet, now)
 	case zab.Abandon:
+		if errors.Is(e.Err, zab.ErrTimeout) {
+			// Its links may stand for a long time yet. Nobody needs to wait for the vote of who has fallen silent.
+			r.silent = r.vote.Leader
+			r.election.Reachable(r.silent, false, now.Mono, &r.ready.Votes)
+		}
 		r.leave(e.Err, now)
 	}
 }

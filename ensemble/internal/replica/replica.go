@@ -157,8 +157,9 @@ type Replica struct {
 	since       int64      // when serving ended, in milliseconds of the monotonic clock
 	held        bool       // clients are still kept
 	election    *election.Election
-	vote        election.Vote // by which the present role was taken
-	left        error         // why the last role ended
+	silent      packet.ServerID // the leader that was given up for its silence, until it is heard of again; 0: none
+	vote        election.Vote   // by which the present role was taken
+	left        error           // why the last role ended
 	leader      *zab.Leader
 	learner     *zab.Learner
 	history     *zab.History

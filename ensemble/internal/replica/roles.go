@@ -42,12 +42,19 @@ func (r *Replica) candidate() election.Candidate {
 
 // Vote takes in a notification from another server.
 func (r *Replica) Vote(from packet.ServerID, n *packet.Notification, now Time) {
+	if from == r.silent { // it speaks again
+		r.silent = 0
+		r.election.Reachable(from, true, now.Mono, &r.ready.Votes)
+	}
 	r.election.Receive(from, n, now.Mono, &r.ready.Votes)
 	r.decide(now)
 }
 
 // Reachable says that the connection to another server's election port is there, or no longer is.
 func (r *Replica) Reachable(id packet.ServerID, up bool, now Time) {
+	if id == r.silent {
+		r.silent = 0
+	}
 	r.election.Reachable(id, up, now.Mono, &r.ready.Votes)
 	r.decide(now)
 }
