@@ -1,0 +1,135 @@
+package sim_test
+
+// planted are bugs that servers of this kind have had, or might have. Each is a lie told in one place; where another place would catch
+// it on the spot, that one is blinded, too.
+var planted = []bug{
+	// What must be on disk before it is said.
+	{name: "ack-before-fsync", lie: "a follower acknowledges what it has only appended", edits: []edit{{
+		"zab/following.go", `	z := l.durable
+	if !l.ours {
+		z = max(l.acked+1, l.first)
+	}
+	for ; z <= l.durable; z++ {
+		l.send(packet.Packet{Type: packet.TypeAck, Zxid: z}, out)
+	}
+	l.acked = l.durable
+`, `	z := l.last
+	l.send(packet.Packet{Type: packet.TypeAck, Zxid: z}, out)
+	l.acked = z
+`}}},
+	{name: "leader-ack-before-fsync", lie: "a leader counts itself for what it has not on disk", edits: []edit{{
+		"zab/broadcast.go", "case v.id == l.cfg.Self:\n\t\treturn l.synced", "case v.id == l.cfg.Self:\n\t\treturn l.last"}}},
+	{name: "no-fsync", lie: "the log is not synced, only written", edits: []edit{{
+		"txnlog/append.go", "\terr = f.Sync()\n\tif err == nil && name {", "\tif err == nil && name {"}}},
+	{name: "newleader-ack-early", lie: "NEWLEADER is acknowledged before the history and the epoch are on disk", edits: []edit{{
+		"zab/following.go", "\t\tl.at = sealing\n", "\t\tl.at = sealed\n\t\tl.send(packet.Packet{Type: packet.TypeAck, Zxid: l.newEpoch()}, out)\n"}, {
+		"zab/following.go", "if l.at == hardening && l.durable >= l.whole {", "if l.at == hardening {"}}},
+	{name: "epoch-before-history", lie: "the current epoch is saved before the history it stands for has come", edits: []edit{{
+		"zab/following.go", "\tl.at = receiving\n", "\tl.at = receiving\n\t*out = append(*out, Effect{Kind: SaveCurrentEpoch, Epoch: l.epoch})\n"}}},
+	{name: "promise-before-disk", lie: "ACKEPOCH is sent before the accepted epoch is on disk", edits: []edit{{
+		"zab/following.go", "\tl.at = vowing\n\t*out = append(*out, Effect{Kind: SaveAcceptedEpoch, Epoch: epoch})",
+		"\t*out = append(*out, Effect{Kind: SaveAcceptedEpoch, Epoch: epoch})\n\tl.ackEpoch(l.cfg.CurrentEpoch, out)"}}},
+	{name: "promise-not-saved", lie: "the accepted epoch is promised and never saved", edits: []edit{{
+		"zab/following.go", "\tl.at = vowing\n\t*out = append(*out, Effect{Kind: SaveAcceptedEpoch, Epoch: epoch})",
+		"\tl.ackEpoch(l.cfg.CurrentEpoch, out)"}}},
+
+	// Who counts.
+	{name: "minority-commit", lie: "one acknowledgement commits", edits: []edit{{
+		"zab/broadcast.go", "if l.cfg.Quorum.Quorum(l.hasAcked) {", "if true {"}}},
+	{name: "half-is-a-majority", lie: "half the voters, rounded down, are a quorum", edits: []edit{{
+		"quorum/quorum.go", "return yes > voters/2", "return yes > 0 && yes >= voters/2"}}},
+	{name: "observers-count", lie: "whoever is up to date counts when the leader is established", edits: []edit{{
+		"zab/discovery.go", `	if !l.settled || !l.cfg.Quorum.Quorum(func(id packet.ServerID) bool {
+		f := l.byID[id].learner
+		return id == l.cfg.Self || f != nil && f.stage >= settled
+	}) {`, `	n := 0
+	for _, f := range l.learners {
+		if f.stage >= settled {
+			n++
+		}
+	}
+	if !l.settled || n < len(l.voters)/2 {`}}},
+	{name: "established-alone", lie: "a leader is established as soon as its own epoch is on disk", edits: []edit{{
+		"zab/discovery.go", `	if !l.settled || !l.cfg.Quorum.Quorum(func(id packet.ServerID) bool {
+		f := l.byID[id].learner
+		return id == l.cfg.Self || f != nil && f.stage >= settled
+	}) {`, "\tif !l.settled {"}}},
+	{name: "untrusted-votes", lie: "a server that has lost its data votes and counts as one that has none", edits: []edit{{
+		"replica/roles.go", "Abstain: r.untrusted != nil}", "Abstain: false}"}, {
+		"replica/following.go", "Untrusted: r.untrusted != nil,", "Untrusted: false,"}}},
+	{name: "marker-ignored", lie: "an emptied disk is taken for a new one", edits: []edit{{
+		"store/served.go", "func (s *Store) Served() bool { return s.served }", "func (s *Store) Served() bool { return false }"}, {
+		"replica/roles.go", "r.synced == 0 && r.epochs.current == 0 && r.election.History()", "false && r.election.History()"}}},
+	{name: "follows-lower-epoch", lie: "a server follows a leader of a lower epoch than it has promised", edits: []edit{{
+		"zab/following.go", "case epoch < l.cfg.AcceptedEpoch:", "case epoch < 0:"}, {
+		"zab/following.go", "if epoch == l.cfg.AcceptedEpoch {", "if epoch <= l.cfg.AcceptedEpoch {"}, {
+		"zab/following.go", "l.ackEpoch(-1, out) // promised", "l.ackEpoch(l.cfg.CurrentEpoch, out) // promised"}}},
+	{name: "elects-by-id", lie: "the highest id wins the election, whatever its history, and leads whoever has more", edits: []edit{{
+		"election/decide.go", "cmp.Or(cmp.Compare(v.Epoch, current.Epoch), cmp.Compare(v.Zxid, current.Zxid), cmp.Compare(v.Leader, current.Leader)) > 0",
+		"cmp.Compare(v.Leader, current.Leader) > 0"}, {
+		"zab/discovery.go", "if epoch > l.cfg.CurrentEpoch || epoch == l.cfg.CurrentEpoch && f.last > l.cfg.Last {", "if false {"}}},
+	{name: "votes-without-zxid", lie: "votes are compared by epoch and id only", edits: []edit{{
+		"election/decide.go", "cmp.Compare(v.Zxid, current.Zxid), ", ""}}},
+	{name: "votes-without-epoch", lie: "votes are compared by zxid and id only", edits: []edit{{
+		"election/decide.go", "cmp.Compare(v.Epoch, current.Epoch), ", ""}}},
+	{name: "leads-without-followers", lie: "a leader that has lost its quorum goes on leading", edits: []edit{{
+		"zab/ping.go", "\t\treturn ErrQuorumLost\n", "\t\treturn nil\n"}}},
+	{name: "votes-while-writing", lie: "a server votes while what it has appended is still on its way to disk", edits: []edit{{
+		"replica/roles.go", "func (r *Replica) look(now Time) {\n\tif r.role != Looking || r.writing > 0 || r.replacing {",
+		"func (r *Replica) look(now Time) {\n\tif r.role != Looking || r.replacing {"}, {
+		"replica/roles.go", "func (r *Replica) decide(now Time) {\n\tif r.role != Looking || r.writing > 0 || r.replacing {",
+		"func (r *Replica) decide(now Time) {\n\tif r.role != Looking || r.replacing {"}}},
+
+	// The history.
+	{name: "trunc-skipped", lie: "TRUNC is taken for DIFF: what the leader does not have stays", edits: []edit{{
+		"zab/following.go", "\t\tl.changing, l.target = Truncate, p.Zxid\n\t\t*out = append(*out, Effect{Kind: Truncate, Zxid: p.Zxid})\n", ""}}},
+	{name: "trunc-spares-the-queue", lie: "what was truncated from the log still waits to be applied", edits: []edit{{
+		"replica/following.go", "\t\tr.waiting.truncate(e.Zxid)\n", ""}}},
+	{name: "trunc-spares-the-history", lie: "what was truncated from the log is still given to learners later", edits: []edit{{
+		"replica/following.go", "\t\tr.history.Truncate(e.Zxid)\n", ""}}},
+	{name: "trunc-spares-the-tree", lie: "the tree keeps what was truncated from the log", edits: []edit{{
+		"replica/following.go", "Reload: r.tree.Zxid() > e.Zxid}", "Reload: false}"}}},
+	{name: "trunc-one-too-many", lie: "TRUNC cuts one transaction more than it should where that can be made up for", edits: []edit{{
+		"zab/sync.go", "\tcase last > upto:\n\t\treturn cut(upto)", "\tcase last > upto && h.count > 1:\n\t\treturn cut(h.At(h.count - 2).Zxid)\n\tcase last > upto:\n\t\treturn cut(upto)"}}},
+	{name: "hole-in-the-history", lie: "a learner that lacks several transactions is not sent the first of them, and nobody looks for gaps", edits: []edit{{
+		"zab/sync.go", "\tfor i := l.history.After(from); i < l.history.Len(); i++ {",
+		"\ti := l.history.After(from)\n\tif i+2 < l.history.Len() {\n\t\ti++\n\t}\n\tfor ; i < l.history.Len(); i++ {"}, {
+		"zab/history.go", "\treturn prev.Epoch() == next.Epoch() && next == prev+1 || next.Epoch() > prev.Epoch()", "\treturn next > prev"}, {
+		"txnlog/txnlog.go", "\treturn Follows(prev, z) ||", "\treturn z > prev ||"}}},
+	{name: "snapshot-without-the-rest", lie: "what follows a snapshot is not sent before NEWLEADER", edits: []edit{{
+		"zab/sync.go", "\tl.forward(f, zxid, out)\n", "\tl.forward(f, l.last, out)\n"}}},
+	{name: "install-keeps-the-log", lie: "a snapshot from the leader is installed beside the old log", edits: []edit{{
+		"store/install.go", "\tlogs, err := txnlog.Names(s.fsys, s.logDir)\n", "\tvar logs []znode.Zxid\n"}, {
+		"store/install.go", "err = s.log.Clear(img.Name.Zxid)", "s.log.SetLast(img.Name.Zxid)"}, {
+		"store/install.go", "ensemble/internal/txnlog\"\n", "ensemble/internal/txnlog\"\n\t\"github.com/bellwether-zk/bellwether/ensemble/internal/znode\"\n"}}},
+	{name: "commits-before-up-to-date", lie: "a learner applies what its leader has not got a quorum for", edits: []edit{{
+		"replica/following.go", "\tif !r.established {\n\t\tr.agreed = max(r.agreed, zxid)\n\t\treturn\n\t}\n", ""}}},
+	{name: "applies-proposals", lie: "a follower applies what is proposed without waiting for the commit", edits: []edit{{
+		"replica/following.go", "\t\tr.append(&e.Record, now)\n", "\t\tr.append(&e.Record, now)\n\t\tr.agree(e.Record.Zxid)\n"}}},
+	{name: "replay-skips-a-record", lie: "the first record behind a snapshot is not replayed", edits: []edit{{
+		"store/recover.go", "range s.log.From(rec.Last + 1) {", "range s.log.From(rec.Last + 2) {"}}},
+	{name: "epoch-not-raised", lie: "a new leader takes the highest epoch that was promised, not a higher one", edits: []edit{{
+		"zab/discovery.go", "l.epoch = max(l.epoch, accepted+1)", "l.epoch = max(l.epoch, accepted)"}, {
+		"zab/leader.go", "int64(cfg.Last.Epoch())) + 1, links:", "int64(cfg.Last.Epoch())), links:"}, {
+		"zab/following.go", "l.ackEpoch(-1, out) // promised", "l.ackEpoch(l.cfg.CurrentEpoch, out) // promised"}}},
+	{name: "reply-one-behind", lie: "a reply names the zxid before its own", edits: []edit{{
+		"replica/apply.go", "head := wire.ReplyHeader{Xid: x.Cxid, Zxid: x.Zxid}", "head := wire.ReplyHeader{Xid: x.Cxid, Zxid: x.Zxid - 1}"}}},
+
+	// Clients.
+	{name: "double-execution", lie: "what was asked of the last leader is asked of the next without looking whether it was done", edits: []edit{{
+		"replica/local.go", "i < max(l.sent, l.asked) && i < len(l.list)", "i < l.sent"}}},
+	{name: "serves-too-early", lie: "a server serves before its tree has what was committed before", edits: []edit{{
+		"replica/roles.go", "if r.serving || !r.established || r.tree.Zxid() < r.serveFrom {", "if r.serving || !r.established {"}}},
+	{name: "reply-of-another", lie: "a transaction of the session answers its first request, whichever it belongs to", edits: []edit{{
+		"replica/local.go", "e.Session == x.Session && e.Xid == x.Cxid && (x.Type", "e.Session == x.Session && (x.Type"}}},
+	{name: "requests-of-the-gone", lie: "what a connection asked that is gone is asked again of the next leader", edits: []edit{{
+		"replica/local.go", "e.Op != wire.OpCloseSession && !waits(&e)", "false && !waits(&e)"}}},
+	{name: "no-doubt", lie: "an observer asks again what it has asked the same leader before", edits: []edit{{
+		"replica/roles.go", "\tr.doubt()\n", ""}}},
+
+	// Sync.
+
+	// Watches.
+
+	// Sessions.
+}
