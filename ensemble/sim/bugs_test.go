@@ -26,10 +26,17 @@ func TestSeams(t *testing.T) {
 		}
 		return
 	}
+	most := uint64(500)
+	if *seeds > 0 {
+		most = uint64(*seeds)
+	}
 	for _, bug := range sim.Bugs() {
-		seed, check := find(bug, 500)
-		fmt.Printf("%-24v %5d  %s\n", bug, seed, check)
-		require.NotZero(t, seed, "%v", bug)
+		t.Run(bug.String(), func(t *testing.T) {
+			t.Parallel()
+			seed, check := find(bug, most)
+			fmt.Printf("%-24v %5d  %s\n", bug, seed, check)
+			require.NotZero(t, seed, "in %d seeds", most)
+		})
 	}
 }
 

@@ -179,8 +179,15 @@ func (n *network) keep(a, b *end) {
 	n.ends = append(n.ends, a, b)
 }
 
-// send sends bytes, which belong to the network from now on.
-func (e *end) send(b []byte) { e.put(item{b: b}) }
+// send sends bytes, which belong to the network from now on. Now and then they are cut in two: a stream knows no borders.
+func (e *end) send(b []byte) {
+	if n := e.net; len(b) > 1 && n.rand.IntN(64) == 0 {
+		at := 1 + n.rand.IntN(len(b)-1)
+		e.put(item{b: b[:at:at]})
+		b = b[at:]
+	}
+	e.put(item{b: b})
+}
 
 // stream sends a part of something long, and whether more of it follows.
 func (e *end) stream(b []byte, more bool) { e.put(item{b: b, more: more}) }
