@@ -41,6 +41,13 @@ type fault struct {
 }
 
 var faults = []fault{
+	{"relay", func(n *nemesis, d time.Duration) { // the leader killed whenever there is one, as long as a majority is left
+		first := n.leader()
+		n.e.Servers[first].Kill()
+		second := n.leader()
+		require.NoError(n.t, n.e.Servers[first].Restart())
+		n.killed(d/4, second)
+	}},
 	{"leader killed", func(n *nemesis, d time.Duration) { n.killed(d, n.leader()) }},
 	{"follower killed", func(n *nemesis, d time.Duration) { n.killed(d, n.follower()) }},
 	{"all killed at once", func(n *nemesis, d time.Duration) { n.killed(d/4, n.servers()...) }},
@@ -75,13 +82,6 @@ var faults = []fault{
 			pause(n.t.Context(), d/10)
 		}
 	}},
-	{"relay", func(n *nemesis, d time.Duration) { // the leader killed whenever there is one, as long as a majority is left
-		first := n.leader()
-		n.e.Servers[first].Kill()
-		second := n.leader()
-		require.NoError(n.t, n.e.Servers[first].Restart())
-		n.killed(d/4, second)
-	}},
 	{"sleeper", func(n *nemesis, d time.Duration) { // the leader sleeps until the others have another
 		leader := n.leader()
 		require.NoError(n.t, n.e.Servers[leader].Pause())
@@ -91,11 +91,13 @@ var faults = []fault{
 	}},
 }
 
-// run strikes until the time is over, each kind of fault before any comes again.
+// run strikes until the time is over: first with the first fault, which changes the leader twice, then with each kind before any
+// comes again.
 func (n *nemesis) run(length time.Duration) {
 	n.t.Helper()
-	for end := time.Now().Add(length); ; {
-		for _, i := range n.random.Perm(len(faults)) {
+	end := time.Now().Add(length)
+	for order := []int{0}; ; order = n.random.Perm(len(faults)) {
+		for _, i := range order {
 			if time.Now().After(end) {
 				return
 			}
