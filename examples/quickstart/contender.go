@@ -15,7 +15,7 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
-// dialer is the way to the server.
+// dialer is the way to a server.
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // contender is one of the programs that want the lock.
@@ -30,11 +30,10 @@ type contender struct {
 	acquired chan error        // the end of a lockLater
 }
 
-func connect(ctx context.Context, name string, dial dialer) (*contender, error) {
+func connect(ctx context.Context, name, servers string, dial dialer) (*contender, error) {
 	c := &contender{name: name, cable: &cable{through: dial}, waiting: make(chan ticket.Place, 1), acquired: make(chan error, 1)}
 	var err error
-	// Whatever address is given, the cable leads to the one server there is.
-	c.client, err = client.Connect(ctx, "in-memory", &client.Options{SessionTimeout: sessionTimeout, Dialer: c.cable.dial})
+	c.client, err = client.Connect(ctx, servers, &client.Options{SessionTimeout: sessionTimeout, Dialer: c.cable.dial})
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +82,7 @@ func (c *contender) waitsFor(ctx context.Context) (string, error) {
 	}
 }
 
-// cable is a connection to the server that can be pulled out.
+// cable is the way to the servers, which can be pulled out.
 type cable struct {
 	through dialer
 

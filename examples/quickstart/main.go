@@ -1,10 +1,10 @@
-// Quickstart shows the first thing people use a coordination service for: a lock that several programs pass on, and that does not
-// get stuck when one of them dies.
+// Quickstart shows the first thing people use a coordination service for: a lock that several programs pass on, that does not get
+// stuck when one of them dies, and that does not notice when a server does.
 //
 //	go run ./examples/quickstart
 //
-// It needs nothing but Go. The server runs inside this process, and so do three contenders; each has a connection and a session of its own,
-// as three programs on three machines would. The story ends by itself after a few seconds.
+// It needs nothing but Go. Three servers run inside this process, and so do three contenders; each has a connection and a session of
+// its own, as three programs on three machines would. The story ends by itself after a few seconds.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 // lockPath is where the line of contenders stands in the tree.
 const lockPath = "/locks/printer"
 
-// sessionTimeout is how long the server waits for a contender that fell silent. A second keeps the story short; 10 to 30
+// sessionTimeout is how long the servers wait for a contender that fell silent. A second keeps the story short; 10 to 30
 // seconds are usual.
 const sessionTimeout = time.Second
 
@@ -40,19 +40,22 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	s := &story{out: out, start: time.Now()}
 	s.title("Bellwether quickstart: one printer, three programs, one lock")
 
-	s.step("A server starts inside this process. Its data lives in memory, nothing is left behind.")
-	server, err := ensemble.Start(ctx, &ensemble.Options{TickTime: sessionTimeout / 20})
+	s.step("Three servers start inside this process, and elect one of them to lead. Their data lives in memory,",
+		"nothing is left behind.")
+	servers, err := ensemble.StartSeveral(ctx, 3, &ensemble.Options{TickTime: sessionTimeout / 5})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Close()) }()
-	s.say("server", "is ready. Any ZooKeeper client could talk to one like it.")
+	defer func() { err = errors.Join(err, servers.Close()) }()
+	for _, server := range servers.Servers() {
+		s.say(nameOf(server), "is ready, as a %s. Any ZooKeeper client could talk to it.", server.Role())
+	}
 
-	s.step("Three programs connect. Each gets a session: the server's promise to remember it as long as it",
+	s.step("Three programs connect. Each gets a session: the servers' promise to remember it as long as it",
 		"gives a sign of life, here at least once a second.")
 	var all []*contender
 	for _, name := range []string{"anna", "ben", "carla"} {
-		c, err := connect(ctx, name, server.Dial)
+		c, err := connect(ctx, name, servers.ConnectString(), servers.Dial)
 		if err != nil {
 			return err
 		}
@@ -60,7 +63,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		all = append(all, c)
 		s.say(name, "has session %v.", c.client.Session())
 	}
-	if err := s.passOn(ctx, all[0], all[1], all[2]); err != nil {
+	if err := s.passOn(ctx, servers, all[0], all[1], all[2]); err != nil {
 		return err
 	}
 	s.title("That is all. The same lock works across machines, on Bellwether's servers or on Apache ZooKeeper's,\n" +
@@ -68,10 +71,11 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	return nil
 }
 
-// passOn is the part about the lock: it goes from anna to ben by a release, and from ben to carla by ben's death.
-func (s *story) passOn(ctx context.Context, anna, ben, carla *contender) error {
+// passOn is the part about the lock: it goes from anna to ben by a release, stays with him when a server is lost, and goes from ben
+// to carla by ben's death.
+func (s *story) passOn(ctx context.Context, servers *ensemble.Several, anna, ben, carla *contender) error {
 	s.step("All three want the printer. To ask for the lock is to stand in a line: each puts a node of its own into",
-		"the directory "+lockPath+", and the server numbers the nodes as they come.")
+		"the directory "+lockPath+", and the servers number the nodes as they come.")
 	if err := anna.lock(ctx); err != nil {
 		return err
 	}
@@ -100,13 +104,17 @@ func (s *story) passOn(ctx context.Context, anna, ben, carla *contender) error {
 	s.say("ben", "holds the lock. Token %d: every holder's token is greater than the one before.", ben.hold.Token())
 	printer.print(ben, ben.hold.Token(), "page 2")
 
+	if err := s.serverDies(ctx, servers, anna, ben); err != nil {
+		return err
+	}
+	printer.print(ben, ben.hold.Token(), "page 3")
 	return s.death(ctx, ben, carla, printer)
 }
 
 // death cuts the holder's connection and shows what becomes of the lock and of him.
 func (s *story) death(ctx context.Context, ben, carla *contender, printer *printer) error {
 	s.step("Now ben's network cable is pulled while he holds the lock. He releases nothing; it could as well be his",
-		"power. The server keeps his place until his session has been silent for a second, then removes his node.")
+		"power. The servers keep his place until his session has been silent for a second, then remove his node.")
 	cut := time.Now()
 	ben.cable.cut()
 	if err := carla.locked(ctx); err != nil {
@@ -123,8 +131,8 @@ func (s *story) death(ctx context.Context, ben, carla *contender, printer *print
 
 	s.step("Ben did not notice in time, say: he was paused, and goes on printing as if the lock were his. This is what the",
 		"token is for. The printer remembers the greatest it has seen and refuses smaller ones.")
-	printer.print(carla, carla.hold.Token(), "page 3")
-	printer.print(ben, ben.hold.Token(), "page 4")
+	printer.print(carla, carla.hold.Token(), "page 4")
+	printer.print(ben, ben.hold.Token(), "page 5")
 
 	s.step("The cable is plugged in again. Ben gets a new session, and with it a new place at the end of the line.")
 	ben.cable.plug()
@@ -141,7 +149,7 @@ func (s *story) death(ctx context.Context, ben, carla *contender, printer *print
 		return err
 	}
 	s.say("ben", "holds the lock again, after carla's release. Token %d.", ben.hold.Token())
-	printer.print(ben, ben.hold.Token(), "page 4")
+	printer.print(ben, ben.hold.Token(), "page 5")
 	return ben.hold.Release(ctx)
 }
 
@@ -162,6 +170,9 @@ func (p *printer) print(c *contender, token int64, page string) {
 
 // showLine prints the directory as it is in the tree: what anybody with a ZooKeeper client would see.
 func (s *story) showLine(ctx context.Context, c *contender) error {
+	if err := c.client.Sync(ctx, lockPath); err != nil { // the server she is connected to may be a moment behind the others
+		return err
+	}
 	line, err := c.mutex.Line(ctx)
 	if err != nil {
 		return err

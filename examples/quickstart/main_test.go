@@ -22,11 +22,14 @@ func TestStory(t *testing.T) {
 
 	rest := out.String()
 	for _, turn := range []string{
+		`server 1 +is ready`, `server 2 +is ready`, `server 3 +is ready`,
 		`anna +has session 0x`, `ben +has session 0x`, `carla +has session 0x`,
 		`anna +is first in the line`, `ben +waits.*anna's`, `carla +waits.*ben's`,
 		`-lock-0000000000  anna `, `-lock-0000000001  ben `, `-lock-0000000002  carla `,
-		`ben +holds the lock`, `cable is pulled`, `carla +holds the lock`, `ben +is told by his own client: session expired`,
-		`printer +refuses page 4 from ben`, `ben +has session 0x.* waits for carla`, `ben +holds the lock again`, `printer +prints page 4 for ben`,
+		`ben +holds the lock`, `printer +prints page 2 for ben`,
+		`server \d +is gone`, `anna +wrote a note`, `ben +has still got his session 0x.* the lock`, `server \d +is on again.*follower`,
+		`printer +prints page 3 for ben`, `cable is pulled`, `carla +holds the lock`, `ben +is told by his own client: session expired`,
+		`printer +refuses page 5 from ben`, `ben +has session 0x.* waits for carla`, `ben +holds the lock again`, `printer +prints page 5 for ben`,
 	} {
 		found := regexp.MustCompile(turn).FindStringIndex(rest)
 		require.NotNil(t, found, "%q should come in\n%s", turn, rest)
