@@ -186,19 +186,22 @@ func (c *cluster) leader() *member {
 // patience is how long a healthy ensemble may take until it serves.
 const patience = 30 * time.Second
 
-// mustServe waits until all members that run serve, and returns the leader.
+// mustServe waits until all members that run serve and one of them leads, and returns that.
 func (c *cluster) mustServe() *member {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(c.Context(), patience)
-	defer cancel()
-	for _, m := range c.members {
-		if s := m.running(); s != nil {
-			require.NoError(c, s.Serving(ctx), "server %d is %s, left its last role because of: %v", m.id, s.Role(), s.left())
+	for deadline := time.Now().Add(patience); ; time.Sleep(tick / 4) {
+		var missing []string
+		for _, m := range c.members {
+			if s := m.running(); s != nil && s.mode.Load()&1 == 0 {
+				missing = append(missing, fmt.Sprintf("server %d is %s, left its last role because of: %v", m.id, s.Role(), s.left()))
+			}
 		}
+		l := c.leader()
+		if l != nil && len(missing) == 0 {
+			return l
+		}
+		require.True(c, time.Now().Before(deadline), "leader %v, %v", l, missing)
 	}
-	l := c.leader()
-	require.NotNil(c, l)
-	return l
 }
 
 // left is why the last role ended.
@@ -286,6 +289,8 @@ type drive struct {
 	mu    sync.Mutex
 	slow  func() time.Duration // per sync
 	hangs chan struct{}        // closed when it goes on
+	where func(disk.Op) bool   // what hangs
+	err   error                // what every change ends with
 	dead  bool
 }
 
@@ -297,12 +302,12 @@ func newDrive(fs *disk.Mem) *drive {
 
 func (d *drive) fault(op disk.Op) disk.Fault {
 	d.mu.Lock()
-	hangs, slow := d.hangs, time.Duration(0)
+	hangs, where, slow := d.hangs, d.where, time.Duration(0)
 	if d.slow != nil && (op.Kind == disk.OpSync || op.Kind == disk.OpSyncDir) {
 		slow = d.slow()
 	}
 	d.mu.Unlock()
-	if hangs != nil && op.Kind.Changes() {
+	if hangs != nil && where(op) {
 		<-hangs
 	}
 	if slow > 0 {
@@ -313,16 +318,31 @@ func (d *drive) fault(op disk.Op) disk.Fault {
 	if d.dead {
 		return disk.Fault{Err: disk.ErrCrashed}
 	}
+	if d.err != nil && op.Kind.Changes() {
+		return disk.Fault{Err: d.err}
+	}
 	return disk.Fault{}
 }
 
 // hang makes every change wait until release.
 func (d *drive) hang() {
+	d.hangWhere(func(op disk.Op) bool { return op.Kind.Changes() })
+}
+
+func (d *drive) hangWhere(where func(disk.Op) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.hangs == nil {
 		d.hangs = make(chan struct{})
 	}
+	d.where = where
+}
+
+// fail makes every change fail.
+func (d *drive) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
 }
 
 // release ends hang and slowness.

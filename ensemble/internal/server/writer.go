@@ -45,8 +45,8 @@ type job struct {
 	done chan error // has room for one
 }
 
-// do runs f on the store's goroutine, when everything that was handed over before is done, and waits for it: ErrClosed if the
-// server stops before.
+// do runs f on the store's goroutine, between two operations, and waits for it: ErrClosed if the server stops before. Which of the
+// operations that were handed over are done by then is not said.
 func (w *writer) do(f func() error) error {
 	j := job{f, make(chan error, 1)}
 	select {
@@ -128,7 +128,8 @@ func (w *writer) kick() {
 // settleAfter is how long the log has to be quiet before the store is asked to put its notes in order.
 const settleAfter = time.Second
 
-// run writes until the server stops. What is queued then was never acknowledged.
+// run writes until the server stops or the disk fails. What is queued then was never acknowledged, and after a failure nothing of it may
+// be done: it relies on what was to be done before.
 func (w *writer) run() {
 	quiet := time.NewTimer(settleAfter)
 	defer quiet.Stop()
@@ -140,20 +141,31 @@ func (w *writer) run() {
 		case <-quiet.C:
 			if err := w.server.store.Settle(); err != nil {
 				w.server.fail(err)
+				return
 			}
 			continue
 		case <-w.server.stopping:
 			return
 		}
-		for w.turn() {
+		for more := true; more; {
+			var err error
+			if more, err = w.turn(); err != nil {
+				w.server.fail(err)
+				return
+			}
+			select {
+			case j := <-w.jobs: // also when there never is nothing to do
+				j.done <- j.do()
+			default:
+			}
 		}
 		quiet.Reset(settleAfter)
 	}
 }
 
-// turn does what is queued: one operation, or records in one sync, at most Config.MaxBatch of them and at least one group. false if
-// there is nothing or the disk failed.
-func (w *writer) turn() bool {
+// turn does what is queued: one operation, or records in one sync, at most Config.MaxBatch of them and at least one group.
+// There is more to do unless nothing was.
+func (w *writer) turn() (more bool, err error) {
 	w.mu.Lock()
 	n, size := 0, 0
 	for n < len(w.queued) && w.queued[n].Kind == replica.DiskAppend && (n == 0 || size < w.server.cfg.MaxBatch) {
@@ -167,18 +179,16 @@ func (w *writer) turn() bool {
 	w.queued = w.queued[:left]
 	w.mu.Unlock()
 	if n == 0 {
-		return false
+		return false, nil
 	}
 	var done finishedOp
-	var err error
 	if w.ops[0].Kind == replica.DiskAppend {
 		err = w.write(w.ops)
 	} else {
 		done, err = w.change(w.ops[0])
 	}
 	if err != nil {
-		w.server.fail(err)
-		return false
+		return false, err
 	}
 	w.mu.Lock()
 	if w.ops[0].Kind == replica.DiskAppend {
@@ -191,7 +201,7 @@ func (w *writer) turn() bool {
 	w.mu.Unlock()
 	clear(w.ops)
 	w.server.kick()
-	return true
+	return true, nil
 }
 
 // change does what is not appending records.
