@@ -161,16 +161,13 @@ func (s *scene) rise() {
 	o := s.opts
 	o.Plan = plan.Plan{}
 	s.simulation = newSimulation(o, s)
-	s.simulation.faults.plan.Shape.Clients = o.Mix.Clients
 	for _, c := range s.clients {
 		s.world.after(clock.Time(c.number)*clock.Millisecond, c.tick)
 	}
 	s.watch()
 }
 
-var (
-	essential = regexp.MustCompile(`^(starts|serves as \w+|looking|does not trust its disk|does not start|stops|gets from (\d+): (DIFF|TRUNC|SNAP))`)
-)
+var essential = regexp.MustCompile(`^(starts|serves as \w+|looking|does not trust its disk|does not start|stops|gets from (\d+): (DIFF|TRUNC|SNAP))`)
 
 // Write takes a line of the trace.
 func (s *scene) Write(b []byte) (int, error) {

@@ -75,24 +75,21 @@ var sceneClients = []sceneCommand{
 	sentence(`WHO pings`, func(s *scene, a []string) error { return s.actor(a[0]).does("ping", "", "") }),
 	sentence(`WHO watches PATH`, func(s *scene, a []string) error {
 		c := s.actor(a[0])
-		c.ask("watch", a[1], "")
-		return s.until(c.answered)
+		return errors.Join(c.ask("watch", a[1], ""), s.until(c.answered))
 	}),
 	sentence(`WHO writes N times`, func(s *scene, a []string) error {
 		c := s.actor(a[0])
-		c.asksMany(number(a[1]))
-		return c.allDone()
+		return errors.Join(c.asksMany(number(a[1])), c.allDone())
 	}),
-	sentence(`WHO asks to write N times`, func(s *scene, a []string) error { s.actor(a[0]).asksMany(number(a[1])); return nil }),
-	sentence(`WHO asks to create PATH`, func(s *scene, a []string) error { s.actor(a[0]).ask("create", a[1], ""); return nil }),
+	sentence(`WHO asks to write N times`, func(s *scene, a []string) error { return s.actor(a[0]).asksMany(number(a[1])) }),
+	sentence(`WHO asks to create PATH`, func(s *scene, a []string) error { return s.actor(a[0]).ask("create", a[1], "") }),
 	sentence(`WHO asks to create PATH, (ephemeral|sequential)`, func(s *scene, a []string) error {
-		s.actor(a[0]).ask("create "+a[2], a[1], "")
-		return nil
+		return s.actor(a[0]).ask("create "+a[2], a[1], "")
 	}),
-	sentence(`WHO asks to set PATH to WORD`, func(s *scene, a []string) error { s.actor(a[0]).ask("set", a[1], a[2]); return nil }),
-	sentence(`WHO asks to delete PATH`, func(s *scene, a []string) error { s.actor(a[0]).ask("delete", a[1], ""); return nil }),
-	sentence(`WHO asks to sync`, func(s *scene, a []string) error { s.actor(a[0]).ask("sync", "/", ""); return nil }),
-	sentence(`WHO asks to ping`, func(s *scene, a []string) error { s.actor(a[0]).ask("ping", "", ""); return nil }),
+	sentence(`WHO asks to set PATH to WORD`, func(s *scene, a []string) error { return s.actor(a[0]).ask("set", a[1], a[2]) }),
+	sentence(`WHO asks to delete PATH`, func(s *scene, a []string) error { return s.actor(a[0]).ask("delete", a[1], "") }),
+	sentence(`WHO asks to sync`, func(s *scene, a []string) error { return s.actor(a[0]).ask("sync", "/", "") }),
+	sentence(`WHO asks to ping`, func(s *scene, a []string) error { return s.actor(a[0]).ask("ping", "", "") }),
 	sentence(`wait until WHO is answered`, func(s *scene, a []string) error { return s.actor(a[0]).allDone() }),
 	sentence(`expect WHO unanswered`, func(s *scene, a []string) error {
 		if c := s.actor(a[0]); len(c.asked) == 0 || c.answered() {
@@ -117,12 +114,10 @@ var sceneClients = []sceneCommand{
 	sentence(`WHO reads PATH = WORD`, func(s *scene, a []string) error { return s.actor(a[0]).reads(a[1], a[2]) }),
 	sentence(`WHO syncs and reads PATH = WORD`, func(s *scene, a []string) error {
 		c := s.actor(a[0])
-		c.ask("sync", "/", "")
-		return c.reads(a[1], a[2])
+		return errors.Join(c.ask("sync", "/", ""), c.reads(a[1], a[2]))
 	}),
 	sentence(`WHO finds no PATH`, func(s *scene, a []string) error {
-		s.actor(a[0]).ask("get", a[1], "")
-		return s.actor(a[0]).refused(znode.CodeNoNode.String())
+		return errors.Join(s.actor(a[0]).ask("get", a[1], ""), s.actor(a[0]).refused(znode.CodeNoNode.String()))
 	}),
 	sentence(`wait until WHO is told that PATH was (created|deleted|set)`, func(s *scene, a []string) error {
 		return s.until(func() bool { return s.told_(s.actor(a[0]), a[1], a[2]) })
@@ -194,16 +189,16 @@ func (a *actor) in() bool {
 	return ok
 }
 
-// ask sends a request; one that cannot be sent, since there is no connection, waits for nothing and is never answered.
-func (a *actor) ask(what, path, value string) {
-	now := a.world.now
-	op, rec := a.s.request(what, path, value)
-	if id, ok := a.c.Ask(now, op, rec, &a.out); ok {
-		a.asked = append(a.asked, id)
-	} else {
-		a.asked = append(a.asked, -1)
+// ask sends a request, as soon as there is a connection.
+func (a *actor) ask(what, path, value string) error {
+	if err := a.s.until(a.in); err != nil {
+		return fmt.Errorf("it finds no server: %w", err)
 	}
+	op, rec := a.s.request(what, path, value)
+	id, _ := a.c.Ask(a.world.now, op, rec, &a.out)
+	a.asked = append(a.asked, id)
 	a.perform()
+	return nil
 }
 
 // request is what a verb means.
@@ -236,16 +231,19 @@ func (s *scene) request(what, path, value string) (wire.Op, wire.Record) {
 }
 
 // asksMany creates a sequence of nodes.
-func (a *actor) asksMany(n int) {
+func (a *actor) asksMany(n int) error {
 	for range n {
-		a.ask("create sequential", "/n-", "")
+		if err := a.ask("create sequential", "/n-", ""); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // answered reports whether all was that has been asked.
 func (a *actor) answered() bool {
 	for _, id := range a.asked {
-		if id < 0 || !a.history.Ops[id].Returned.Happened() {
+		if !a.history.Ops[id].Returned.Happened() {
 			return false
 		}
 	}
@@ -269,8 +267,7 @@ func (a *actor) allDone() error {
 
 func (a *actor) does(what, path, value string) error {
 	a.asked = nil
-	a.ask(what, path, value)
-	return a.allDone()
+	return errors.Join(a.ask(what, path, value), a.allDone())
 }
 
 // refused waits until the last is answered, and wants it refused.
@@ -291,7 +288,9 @@ func (a *actor) refused(why string) error {
 
 // reads waits until all is answered, a read the last of it, and wants it to show a value.
 func (a *actor) reads(path, value string) error {
-	a.ask("get", path, "")
+	if err := a.ask("get", path, ""); err != nil {
+		return err
+	}
 	last := a.asked[len(a.asked)-1]
 	if err := a.allDone(); err != nil {
 		return err

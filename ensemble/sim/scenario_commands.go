@@ -16,6 +16,7 @@ import (
 // sceneCommands is what happens to servers, their disks and clocks and the network, and what can be waited for.
 var sceneCommands = []sceneCommand{
 	sentence(`so far:`, func(s *scene, _ []string) error { s.soFar(); return nil }),
+	sentence(`the story begins`, func(s *scene, _ []string) error { s.story = nil; return nil }),
 	sentence(`wait SPAN`, func(s *scene, a []string) error {
 		end := s.world.now + stretch(a[0])
 		s.world.at(end, func() {})
@@ -110,12 +111,18 @@ var sceneCommands = []sceneCommand{
 		}
 		return f.Close()
 	}),
-	sentence(`the disk of SERVERS is emptied`, func(s *scene, a []string) error {
+	sentence(`the data directory of SERVERS is emptied`, func(s *scene, a []string) error {
 		return s.each(a[0], func(v *server) {
 			for _, name := range v.files() {
 				_ = v.fs.Remove(name)
 			}
 			s.inv.Damage(int(v.id))
+		})
+	}),
+	sentence(`SERVERS gets? a new disk`, func(s *scene, a []string) error {
+		return s.each(a[0], func(v *server) {
+			v.fs = disk.NewMem(&disk.MemOptions{CrashModel: true})
+			s.inv.Replace(int(v.id))
 		})
 	}),
 
@@ -133,6 +140,19 @@ var sceneCommands = []sceneCommand{
 	sentence(`heal`, func(s *scene, _ []string) error {
 		s.lines = s.lines[:0]
 		s.net.mend(func(node) bool { return true })
+		return nil
+	}),
+	sentence(`let SERVERS back`, func(s *scene, a []string) error {
+		back := s.nodes(a[0])
+		for _, sh := range slices.Clone(s.net.shapes) {
+			sh.cuts = slices.DeleteFunc(sh.cuts, func(c cut) bool {
+				if slices.Contains(back, c.from) || slices.Contains(back, c.to) {
+					s.net.lift(sh, c)
+					return true
+				}
+				return false
+			})
+		}
 		return nil
 	}),
 	sentence(`connections between SERVERS and SERVERS break`, func(s *scene, a []string) error { return s.reset(a[0], a[1]) }),
@@ -169,8 +189,17 @@ var sceneCommands = []sceneCommand{
 	}),
 }
 
-// serves, leads and looks are what servers may be waited for to do.
-func serves(v *server) bool { return v.life != nil && v.life.told.serving }
+// answers, serves, leads and looks are what servers may be waited for to do.
+func answers(v *server) bool { return v.life != nil && v.life.told.serving }
+
+// serves: it answers, and not only because it has not noticed yet that its leader is gone.
+func serves(v *server) bool {
+	if !answers(v) {
+		return false
+	}
+	leader := v.life.r.Leader()
+	return leads(v) || leader > 0 && leads(v.servers[leader-1])
+}
 
 func leads(v *server) bool {
 	if v.life == nil {
@@ -374,7 +403,7 @@ func (s *scene) together(list string) error {
 var sceneExpectations = []sceneCommand{
 	sentence(`expect SERVERS to serve`, func(s *scene, a []string) error { return s.all(a[0], serves) }),
 	sentence(`expect SERVERS not to serve`, func(s *scene, a []string) error {
-		return s.all(a[0], func(v *server) bool { return !serves(v) })
+		return s.all(a[0], func(v *server) bool { return !answers(v) })
 	}),
 	sentence(`expect leader SERVER`, func(s *scene, a []string) error { return s.all(a[0], leads) }),
 	sentence(`expect no leader among SERVERS`, func(s *scene, a []string) error {
