@@ -240,7 +240,7 @@ func TestALearnerThatLeavesGivesItsDumpBack(t *testing.T) {
 		gone.mustStart()
 		c.mustServe()
 		c.mustAgree()
-		require.Equal(t, 2, c.ledger.count("snapshot taken over from the leader"))
+		require.GreaterOrEqual(t, c.ledger.count("snapshot taken over from the leader"), 2)
 	})
 }
 
