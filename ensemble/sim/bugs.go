@@ -21,7 +21,6 @@ const (
 	NeverSync               // records are written, and never synced
 	SyncLies                // nothing on the disk is ever synced, names are
 	NoDirectorySync         // names are never synced
-	EpochBeforeHistory      // an epoch is saved before the records that were to be logged first
 	ForgetCurrentEpoch      // the current epoch is reported saved, and is not
 	ForgetAcceptedEpoch     // the same for the accepted epoch
 	SkipTruncate            // the log is reported truncated, and is not
@@ -58,7 +57,7 @@ const (
 )
 
 var bugNames = [bugs]string{
-	"none", "ack before sync", "never sync", "sync lies", "no directory sync", "epoch before history", "forget current epoch",
+	"none", "ack before sync", "never sync", "sync lies", "no directory sync", "forget current epoch",
 	"forget accepted epoch", "skip truncate", "no reload", "drop record", "trust damage", "forget served", "volatile install",
 	"fuzzy snapshot", "mislabelled snapshot", "purge too much", "count twice", "ack on receipt", "commit on receipt", "high vote",
 	"repeat request", "swap requests", "lose touches", "revalidate all", "expire by follower", "ping always", "ping by leader",

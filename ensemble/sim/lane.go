@@ -2,7 +2,6 @@ package sim
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/image"
@@ -84,9 +83,7 @@ func (l *life) add(j job) {
 	if j.isOp {
 		j = l.sabotage(j)
 	}
-	if l.queue = append(l.queue, j); l.has(EpochBeforeHistory) && j.isOp && j.op.Kind == replica.DiskCurrentEpoch {
-		l.queue = slices.Insert(l.queue[:len(l.queue)-1], 0, j)
-	}
+	l.queue = append(l.queue, j)
 	l.next()
 }
 
