@@ -1,6 +1,6 @@
 // Package ensemble runs a coordination service that speaks ZooKeeper's client protocol and keeps its data in ZooKeeper's files:
 // clients of Apache ZooKeeper 3.9 connect to it without noticing, and its data directory opens in Apache's server and the other
-// way round. Today that is one server; several that agree are still to come.
+// way round. It is one server, or several that agree, and go on while more than half of them do.
 //
 // A server lives in this process. In a test it starts in about a millisecond, in memory, and is reached without a socket:
 //
@@ -8,15 +8,23 @@
 //	defer srv.Close()
 //	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
 //
-// In production it runs on a directory and a port, as the program bellwether does:
+// So do several, of which one may be lost and come back:
+//
+//	e, err := ensemble.StartSeveral(ctx, 3, nil)
+//	defer e.Close()
+//	c, err := client.Connect(ctx, e.ConnectString(), &client.Options{Dialer: e.Dial})
+//	err = e.Leader().Close() // the others elect another one, and clients keep their sessions
+//
+// In production a server runs on a directory and a port, as the program bellwether does; one of several is told of all in
+// Options.Members:
 //
 //	srv, err := ensemble.Start(ctx, &ensemble.Options{Dir: "/var/lib/bellwether", Addr: ":2181"})
 //	<-srv.Done()
 //
-// A write is acknowledged only after it is on disk, synced. A server whose disk fails a write stops and says why; it never
-// answers from what it could not store. Everything a server started has ended when Close returns.
+// A write is acknowledged only after it is on disk, synced, on a majority of the servers that vote. A server whose disk fails a write
+// stops and says why; it never answers from what it could not store. Everything a server started has ended when Close returns.
 //
-// A server in memory works inside a testing/synctest bubble, where session timeouts pass in virtual time.
+// Servers in memory work inside a testing/synctest bubble, where session timeouts and elections pass in virtual time.
 package ensemble
 
 import (
@@ -44,9 +52,9 @@ type Server struct {
 	tcp        net.Listener // nil without Addr
 }
 
-// Start starts a server and returns when it serves: its data is loaded, its ports are open. A nil opts is the zero Options. All
-// that is wrong with opts is reported at once. If ctx ends before the server serves, Start stops it and returns the cause; later
-// ctx has no effect: [Server.Close] ends a server.
+// Start starts a server and returns when its data is loaded and its ports are open. One that stands alone serves then; one of several
+// looks for the others, see [Server.Serving]. A nil opts is the zero Options. All that is wrong with opts is reported at once. If
+// ctx ends before Start returns, it stops the server and returns the cause; later ctx has no effect: [Server.Close] ends a server.
 //
 // A data directory that another server uses, that is damaged or that does not hold together is refused with an error that
 // says which file, where, and what can be done.
