@@ -56,6 +56,9 @@ func (v *votes) send(to packet.ServerID, n *packet.Notification) {
 	if b == nil {
 		return
 	}
+	if n.State == packet.Looking {
+		v.l.inv.Vote(v.l.world.now, int(v.l.id), n.Zxid)
+	}
 	b.frame, b.unsent = n.AppendFrame(nil), true
 	b.write()
 	if !b.wanted {

@@ -214,6 +214,8 @@ func (v *Invariants) SaveEpoch(now clock.Time, server int, epoch int64) {
 		v.fail(now, "A1", "server %d makes %d its current epoch after %d", server, epoch, s.current)
 	case epoch > s.accepted:
 		v.fail(now, "A1", "server %d makes %d its current epoch, having accepted only %d", server, epoch, s.accepted)
+	case epoch < s.accepted:
+		v.fail(now, "A1", "server %d makes %d its current epoch, having promised %d", server, epoch, s.accepted)
 	case epoch < int64(s.last.zxid.Epoch()):
 		v.fail(now, "A1", "server %d makes %d its current epoch, with %v in its log", server, epoch, s.last.zxid)
 	case !s.history(epoch).onChain(s.synced):
@@ -222,6 +224,14 @@ func (v *Invariants) SaveEpoch(now clock.Time, server int, epoch int64) {
 	}
 	s.current = epoch
 	v.saved[epoch] |= bit(server)
+}
+
+// Vote says that a server that looks for a leader proposes one whose log ends with zxid; -1: it has no vote to give. Who does not
+// believe its disk has none until a snapshot has replaced what is there: it may have forgotten what it has acknowledged.
+func (v *Invariants) Vote(now clock.Time, server int, zxid znode.Zxid) {
+	if s := v.server(server); zxid >= 0 && s.shut != nil && v.rules.voter(server) {
+		v.fail(now, "A5", "server %d votes, for a leader at %v, although it does not believe its disk", server, zxid)
+	}
 }
 
 // history is the last record in s's log that is older than an epoch.

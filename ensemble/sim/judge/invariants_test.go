@@ -157,6 +157,7 @@ func TestInvariantsFind(t *testing.T) {
 		{"A1", "an accepted epoch that falls", func(y *trio) { y.AcceptEpoch(0, 3, 0) }},
 		{"A1", "a current epoch that falls", func(y *trio) { y.SaveEpoch(0, 3, 0) }},
 		{"A1", "a current epoch that was not accepted", func(y *trio) { y.SaveEpoch(0, 3, 2) }},
+		{"A1", "a current epoch below the one that was promised", func(y *trio) { y.AcceptEpoch(0, 3, 3); y.SaveEpoch(0, 3, 2) }},
 		{"A1", "epochs that fall over a restart", func(y *trio) { y.Start(0, 2, judge.Boot{Accepted: 1, Last: z(1, 2)}) }},
 		{"A1", "an epoch in the log that was not accepted", func(y *trio) {
 			y.AcceptEpoch(0, 1, 2)
@@ -208,6 +209,13 @@ func TestInvariantsFind(t *testing.T) {
 			y.log(z(1, 3), 1)
 			y.Logged(0, 2, z(1, 3), plain(z(1, 3)))
 			y.Ack(0, 1, 2, z(1, 3))
+		}},
+		{"A5", "a vote of a server that does not believe its disk", func(y *trio) {
+			y.Stop(0, 3)
+			y.Damage(3)
+			y.Start(0, 3, judge.Boot{Untrusted: true})
+			y.Vote(0, 3, -1)
+			y.Vote(0, 3, 0)
 		}},
 		{"A5", "an acknowledgement of what nobody proposed", func(y *trio) { y.Ack(0, 1, 2, z(1, 9)) }},
 		{"A5", "a commit by a minority", func(y *trio) { y.log(z(1, 3), 1); y.Commit(0, 1, z(1, 3)) }},
