@@ -69,16 +69,22 @@ func (s *Server) run() {
 	s.refresh(begun)
 	for {
 		due := false
+		var f func()
 		select {
 		case <-s.wake:
 		case <-alarm.C:
 			due, next = true, math.MaxInt64
-		case f := <-s.ask:
-			f()
+		case f = <-s.ask:
 		case <-s.stopping:
 			return
 		}
 		now, err := s.turn(due)
+		if f != nil {
+			f() // behind all that had come in when it was asked for
+			if err == nil {
+				now, err = s.turn(false)
+			}
+		}
 		if err != nil {
 			s.fail(err)
 			return
@@ -163,11 +169,19 @@ func (s *Server) perform(now replica.Time) {
 	if s.peers != nil {
 		s.peers.perform(rd, now)
 	}
+	s.attendAll()
+	rd.Reset()
+	s.noteSpace()
+}
+
+// attendAll does what the replica wants done with clients' connections.
+func (s *Server) attendAll() {
+	rd := s.replica.Ready()
 	for i := range rd.Clients {
 		s.attend(&rd.Clients[i])
 	}
-	rd.Reset()
-	s.noteSpace()
+	clear(rd.Clients)
+	rd.Clients = rd.Clients[:0]
 }
 
 // attend does what is to be done with a client's connection.
@@ -213,12 +227,21 @@ func (s *Server) refresh(now replica.Time) {
 		s.changed = make(chan struct{})
 		s.connsMu.Unlock()
 	}
-	fresh := s.replica.Fresh(now)
-	if s.fresh.Swap(fresh) == fresh || !fresh {
+	switch {
+	case !s.replica.Fresh(now):
+		s.freshUntil.Store(-1)
 		return
+	case role == replica.Standalone:
+		s.freshUntil.Store(math.MaxInt64)
+	default: // who stood still for a while must not answer by what it knew before
+		s.freshUntil.Store(now.Mono + max(s.cfg.Tick.Milliseconds()/2, 10))
 	}
 	s.owedMu.Lock()
 	owed := s.owed
+	if len(owed) == 0 {
+		s.owedMu.Unlock()
+		return
+	}
 	s.owed = make(map[request.ConnID]bool)
 	s.owedMu.Unlock()
 	pong := wire.AppendErrorFrame(nil, wire.ReplyHeader{Xid: wire.XidPing, Zxid: s.replica.Tree().Zxid()})

@@ -73,7 +73,10 @@ func newPeerage(s *Server) *peerage {
 	tick := s.cfg.Tick
 	p.links = link.NewLinks(link.LinksOptions{
 		Listener: p.cfg.Listener, Dial: p.cfg.DialQuorum, Handler: p, Log: s.log,
-		Limits: link.Limits{WriteTimeout: tick * time.Duration(p.cfg.SyncLimit), FirstPacket: tick * time.Duration(p.cfg.SyncLimit)},
+		Limits: link.Limits{
+			MaxOutput:    3 * historyBytes, // a learner may be sent all of the history at once, and goes on being sent to
+			WriteTimeout: tick * time.Duration(p.cfg.SyncLimit), FirstPacket: tick * time.Duration(p.cfg.SyncLimit),
+		},
 	})
 	p.votes = link.NewVotes(link.VotesOptions{
 		Self: p.cfg.Self, Config: p.cfg.Quorum, Listener: p.cfg.Election, Dial: p.cfg.DialElection, Log: s.log,
@@ -92,12 +95,15 @@ func (p *peerage) close() {
 	p.links.Close()
 }
 
-// peerRoom is how many bytes of packets may wait for the core, before links are read no more.
+// peerRoom is how many bytes of packets and votes may wait for the core, before links are read no more.
 const peerRoom = 16 << 20
 
-// post leaves an event for the core. While too much waits there already, packets wait outside.
+// post leaves an event for the core. While too much waits there already, packets and votes wait outside.
 func (p *peerage) post(e peerEvent) {
 	size := 0
+	if e.kind == peerVote {
+		size = 256 + len(e.vote.Config)
+	}
 	for i := range e.batch {
 		size += 64 + len(e.batch[i].Data)
 	}
@@ -249,12 +255,14 @@ var errUnwanted = errors.New("server: a snapshot that nobody asked for")
 // Snapshot takes a leader's tree in, and makes it durable in place of all this server has, before the replica is told.
 func (p *peerage) Snapshot(c *link.Conn, zxid znode.Zxid, data []byte, r io.Reader) error {
 	s := p.s
+	var wanted, begun, partial bool
 	for {
-		wanted, begun := false, false
+		wanted, begun = false, false
 		s.inCore(func() {
 			s.dump.interrupt()
 			wanted = s.replica.Installing(c.ID())
 			begun = !s.dump.writing() && s.replica.BeginInstall(c.ID())
+			partial = s.replica.Partial()
 		})
 		if begun {
 			break
@@ -268,7 +276,7 @@ func (p *peerage) Snapshot(c *link.Conn, zxid znode.Zxid, data []byte, r io.Read
 			return ErrClosed
 		}
 	}
-	t, err := p.install(zxid, data, r)
+	t, err := p.install(zxid, data, r, partial)
 	s.inCore(func() {
 		if err != nil {
 			s.replica.NotInstalled(s.now())
@@ -277,12 +285,14 @@ func (p *peerage) Snapshot(c *link.Conn, zxid znode.Zxid, data []byte, r io.Read
 		s.tree.Lock()
 		defer s.tree.Unlock()
 		s.replica.Installed(c.ID(), t, s.now())
+		s.attendAll() // nobody who was connected before may read what may not have been agreed upon yet
 	})
 	return err
 }
 
-// install reads a tree and makes it durable in place of all there is.
-func (p *peerage) install(zxid znode.Zxid, data []byte, r io.Reader) (*tree.Tree, error) {
+// install reads a tree and makes it durable in place of all there is. If partial, it is noted that this is not to be believed without
+// what follows.
+func (p *peerage) install(zxid znode.Zxid, data []byte, r io.Reader, partial bool) (*tree.Tree, error) {
 	s := p.s
 	begun := time.Now()
 	var w *snapshot.Writer
@@ -303,13 +313,12 @@ func (p *peerage) install(zxid znode.Zxid, data []byte, r io.Reader) (*tree.Tree
 		return nil, errors.Join(err, s.broken(failed), s.broken(s.writer.do(func() error { return s.store.AbandonSnapshot(w) })))
 	}
 	err = s.writer.do(func() error {
-		// What Apache's leaders send has parts of later transactions in it, and is not to be believed without these.
-		if !a.HasDigest {
+		if partial {
 			if err := s.store.SetFuzzy(true); err != nil {
 				return err
 			}
 		}
-		if err := s.store.Install(w); err != nil || !a.HasDigest {
+		if err := s.store.Install(w); err != nil || partial {
 			return err
 		}
 		return s.store.SetFuzzy(false)

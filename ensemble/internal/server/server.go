@@ -142,10 +142,10 @@ type Server struct {
 	conns   map[request.ConnID]guest // those that want or have a session
 	changed chan struct{}            // closed, and replaced, when mode changes
 
-	fresh  atomic.Bool // clients may be told that their sessions live
-	owedMu sync.Mutex
-	owed   map[request.ConnID]bool // whose pings wait until they may
-	mode   atomic.Int32            // a replica.Role, with serving in the sign
+	freshUntil atomic.Int64 // till when, on the monotonic clock, clients may be told that their sessions live; -1: they may not
+	owedMu     sync.Mutex
+	owed       map[request.ConnID]bool // whose pings wait until they may
+	mode       atomic.Int32            // a replica.Role, with serving in the sign
 
 	snapshots latency
 	dump      dumping
@@ -168,6 +168,7 @@ func Start(cfg Config) (_ *Server, err error) {
 		conns: make(map[request.ConnID]guest), changed: make(chan struct{}), owed: make(map[request.ConnID]bool),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
+	s.freshUntil.Store(-1)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.room = sync.NewCond(&s.inMu)
 	s.traceMask.Store(defaultTraceMask)
@@ -320,7 +321,7 @@ func (b backend) Zxid() znode.Zxid { return b.replica.Tree().Zxid() }
 
 // Answer answers a read. A ping is answered only while whoever could end the client's session has heard of this server: see owe.
 func (b backend) Answer(out []byte, r *request.Request) []byte {
-	if r.Op == wire.OpPing && !b.fresh.Load() {
+	if r.Op == wire.OpPing && b.mono(time.Now()) > b.freshUntil.Load() {
 		b.owe(r.Conn)
 		return out
 	}

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -142,9 +144,16 @@ func (s *Server) firstSnapshot() error {
 // purge keeps the newest snapshots and what goes with them.
 func (s *Server) purge() {
 	zxid, ok, err := s.store.RetainFrom(s.cfg.PurgeRetain)
+	if errors.Is(err, fs.ErrNotExist) {
+		return // history was taken back, or replaced, while this looked at it
+	}
 	if err == nil && ok {
 		var gone []string
-		err = s.writer.do(func() (err error) {
+		err = s.writer.do(func() error {
+			names, err := snapshot.Names(s.cfg.FS, s.store.DataDir())
+			if err != nil || !slices.ContainsFunc(names, func(n snapshot.Name) bool { return n.Zxid == zxid }) {
+				return err // likewise: what is older may be all there is
+			}
 			gone, err = s.store.PurgeBefore(zxid)
 			return err
 		})
