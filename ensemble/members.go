@@ -12,12 +12,6 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/internal/server"
 )
 
-// How long a vote waits before it is sent again, as Apache's FastLeaderElection has it.
-const (
-	defaultMinNotification = 200 * time.Millisecond
-	defaultMaxNotification = time.Minute
-)
-
 // checkMembers finds everything that is wrong with what o says about several servers.
 func (o *Options) checkMembers() []error {
 	if len(o.Members) == 0 {
@@ -52,8 +46,6 @@ func (o *Options) checkMembers() []error {
 	wrong(q.SyncLimit < 0, "Quorum.SyncLimit %d is negative", q.SyncLimit)
 	wrong(q.CommitLogCount < 0, "Quorum.CommitLogCount %d is negative", q.CommitLogCount)
 	wrong(q.ConnectTimeout < 0, "Quorum.ConnectTimeout %v is negative", q.ConnectTimeout)
-	least, most := or(q.MinNotification, defaultMinNotification), or(q.MaxNotification, defaultMaxNotification)
-	wrong(least < 0 || least > most, "Quorum.MinNotification %v is not between 0 and MaxNotification %v", least, most)
 	return problems
 }
 
@@ -80,7 +72,7 @@ func (o *Options) ensemble(ctx context.Context) (_ *server.Ensemble, err error) 
 	self := packet.ServerID(or(o.ServerID, 1))
 	e := &server.Ensemble{
 		Self: self, Quorum: o.quorum(), Hold: o.holdClients(),
-		InitLimit: or(o.Quorum.InitLimit, 10), SyncLimit: or(o.Quorum.SyncLimit, 5),
+		InitLimit: or(o.Quorum.InitLimit, 10), SyncLimit: or(o.Quorum.SyncLimit, 5), History: o.Quorum.CommitLogCount,
 	}
 	timeout := or(o.Quorum.ConnectTimeout, 5*time.Second)
 	dial := func(ctx context.Context, addr string) (net.Conn, error) {

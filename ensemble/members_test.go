@@ -41,7 +41,6 @@ func TestStartReportsWhatIsWrongWithMembers(t *testing.T) {
 		{"SyncLimit -1", func(o *ensemble.Options) { o.Quorum.SyncLimit = -1 }},
 		{"CommitLogCount -1", func(o *ensemble.Options) { o.Quorum.CommitLogCount = -1 }},
 		{"ConnectTimeout -1ns", func(o *ensemble.Options) { o.Quorum.ConnectTimeout = -1 }},
-		{"MinNotification 200ms", func(o *ensemble.Options) { o.Quorum.MaxNotification = 1 }},
 	}
 	for _, c := range cases {
 		_, err := ensemble.Start(t.Context(), three(c.change))

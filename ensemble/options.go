@@ -86,14 +86,12 @@ type Member struct {
 
 // Quorum says how a server that is one of several keeps up with the others.
 type Quorum struct {
-	InitLimit       int           // ticks a learner may take to reach its leader and get its state (initLimit); default 10
-	SyncLimit       int           // ticks a learner may be out of touch with its leader (syncLimit); default 5
-	ListenOnAllIPs  bool          // listen for servers on every interface (quorumListenOnAllIPs)
-	CommitLogCount  int           // transactions kept in memory to bring learners up to date (commitLogCount); default 500
-	ConnectTimeout  time.Duration // until dialing another server is given up (cnxTimeout); default 5s
-	MinNotification time.Duration // first wait before a vote is sent again (fastleader.minNotificationInterval); default 200ms
-	MaxNotification time.Duration // longest such wait (fastleader.maxNotificationInterval); default 1m
-	ConfigVersion   int64         // of Members, told to the other servers (the end of the dynamic configuration file's name)
+	InitLimit      int           // ticks a learner may take to reach its leader and get its state (initLimit); default 10
+	SyncLimit      int           // ticks a learner may be out of touch with its leader (syncLimit); default 5
+	ListenOnAllIPs bool          // listen for servers on every interface (quorumListenOnAllIPs)
+	CommitLogCount int           // transactions kept in memory to bring learners up to date (commitLogCount); default 100000, or as many as fit in memory kept for them
+	ConnectTimeout time.Duration // until dialing another server is given up (cnxTimeout); default 5s
+	ConfigVersion  int64         // of Members, told to the other servers (the end of the dynamic configuration file's name)
 }
 
 // Limits bounds what clients may ask of a server. For every count, 0 is the default and a negative number no bound.

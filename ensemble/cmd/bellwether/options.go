@@ -46,8 +46,7 @@ func memberOptions(m *zoocfg.Membership, o *ensemble.Options) {
 	}
 	o.Quorum = ensemble.Quorum{
 		InitLimit: m.InitLimit, SyncLimit: m.SyncLimit, ListenOnAllIPs: m.ListenOnAllIPs, CommitLogCount: m.CommitLogCount,
-		ConnectTimeout: m.ConnectTimeout, MinNotification: m.MinNotification, MaxNotification: m.MaxNotification,
-		ConfigVersion: m.Version,
+		ConnectTimeout: m.ConnectTimeout, ConfigVersion: m.Version,
 	}
 }
 

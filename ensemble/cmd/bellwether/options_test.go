@@ -32,7 +32,7 @@ var honouredValues = map[string]string{
 	"DigestAuthenticationProvider.enabled": "false", "DigestAuthenticationProvider.digestAlg": "MD5",
 	"enforce.auth.enabled": "true", "enforce.auth.schemes": "ip",
 	"server.N": "h:5:6", "dynamicConfigFile": "/dyn.1f\ninitLimit=1\nsyncLimit=1", "initLimit": "7", "syncLimit": "7", "quorumListenOnAllIPs": "true", "commitLogCount": "7",
-	"cnxTimeout": "7", "fastleader.minNotificationInterval": "7", "fastleader.maxNotificationInterval": "7000",
+	"cnxTimeout": "7",
 }
 
 // three makes a server one of several.
@@ -59,8 +59,7 @@ func TestEveryHonouredKeyReachesTheServer(t *testing.T) {
 			text += "enforce.auth.enabled=true\n"
 		case "server.N":
 			want, text = several, three+"server.5=h:5:6\n"
-		case "initLimit", "syncLimit", "quorumListenOnAllIPs", "commitLogCount", "cnxTimeout",
-			"fastleader.minNotificationInterval", "fastleader.maxNotificationInterval":
+		case "initLimit", "syncLimit", "quorumListenOnAllIPs", "commitLogCount", "cnxTimeout":
 			want, text = several, three+text
 		}
 		require.NotEqual(t, want, optionsFor(t, text), k.Name)
@@ -76,8 +75,7 @@ func TestMembersReachTheServer(t *testing.T) {
 		{ID: 3, Host: "g", QuorumPort: 1, ElectionPort: 2},
 	}, o.Members)
 	require.Equal(t, ensemble.Quorum{
-		InitLimit: 10, SyncLimit: 5, CommitLogCount: 500, ConnectTimeout: 5 * time.Second,
-		MinNotification: 200 * time.Millisecond, MaxNotification: time.Minute,
+		InitLimit: 10, SyncLimit: 5, ConnectTimeout: 5 * time.Second,
 	}, o.Quorum)
 	require.Equal(t, int64(0x1f), optionsFor(t, "dynamicConfigFile=/dyn.1f\ninitLimit=1\nsyncLimit=1").Quorum.ConfigVersion)
 

@@ -141,12 +141,10 @@ type Membership struct {
 	InitLimit, SyncLimit int
 	// ListenOnAllIPs opens the election and the quorum port on all interfaces instead of the own line's address.
 	ListenOnAllIPs bool
-	// CommitLogCount transactions are kept in memory to bring learners up to date.
+	// CommitLogCount transactions are kept in memory to bring learners up to date; 0: not set.
 	CommitLogCount int
 	// ConnectTimeout bounds the dialing of another server.
 	ConnectTimeout time.Duration
-	// MinNotification and MaxNotification are the shortest and the longest time between resent votes; min <= max.
-	MinNotification, MaxNotification time.Duration
 	// MultiAddress was asked for, which several servers refuse.
 	MultiAddress bool
 

@@ -16,6 +16,7 @@ const (
 	noObserver = "observers are fed by the leader alone"
 	noTracker  = "packets between servers are not remembered"
 	noSyncCap  = "a leader brings up to date every learner that comes, each at its own pace"
+	ownVotes   = "votes are sent again after 200 ms, then ever more seldom, up to a minute"
 	noPeerSASL = "there is no SASL between servers"
 	noAdmin    = "there is no HTTP admin server"
 	noTLS      = "there is no TLS; nothing would use it"
@@ -240,7 +241,7 @@ var table = []Key{
 	quorum(ignored("multiAddress.reachabilityCheckTimeoutMs", File, "1000", oneAddress, anyNumber)),
 	quorum(ignored("multiAddress.reachabilityCheckEnabled", File, "true", oneAddress, anyBoolean)),
 	quorum(ignored("oraclePath", File, "", "quorums are majorities; no oracle is asked", anyText)),
-	quorum(honoured("commitLogCount", Property, "500", "transactions kept in memory to bring a learner up to date", number(1, func(c *Config) *int { return &c.Membership.CommitLogCount }))),
+	quorum(honoured("commitLogCount", Property, "", "transactions kept in memory to bring a learner up to date; default 100000, as far as they fit", number(1, func(c *Config) *int { return &c.Membership.CommitLogCount }))),
 	quorum(ignored("snapshotSizeFactor", Property, "0.33", "a learner that lacks more than is in memory gets a snapshot, never files of the log", anyText)),
 	quorum(ignored("leaderServes", Property, "yes", "a leader serves clients too", anyText, "yes")),
 	quorum(ignored("commitProcessor.numWorkerThreads", Property, "", noPools, anyNumber)),
@@ -251,8 +252,8 @@ var table = []Key{
 	quorum(honoured("cnxTimeout", Property, "5000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Membership.ConnectTimeout }))),
 	quorum(ignored("quorumCnxnTimeoutMs", Property, "-1", "syncLimit bounds how long a peer may take to say who it is", anyNumber, "-1")),
 	quorum(ignored("electionPortBindRetry", Property, "3", "a port that cannot be listened on ends the start at once", anyNumber)),
-	quorum(honoured("fastleader.minNotificationInterval", Property, "200", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Membership.MinNotification }))),
-	quorum(honoured("fastleader.maxNotificationInterval", Property, "60000", "ms", span(ms, 1, func(c *Config) *time.Duration { return &c.Membership.MaxNotification }))),
+	quorum(ignored("fastleader.minNotificationInterval", Property, "200", ownVotes, anyNumber, "200")),
+	quorum(ignored("fastleader.maxNotificationInterval", Property, "60000", ownVotes, anyNumber, "60000")),
 	quorum(ignored("leader.maxTimeToWaitForEpoch", Property, "-1", "initLimit bounds it", anyNumber, "-1")),
 	quorum(ignored("leader.maxConcurrentSnapSyncs", Property, "10", noSyncCap, anyNumber)),
 	quorum(ignored("leader.maxConcurrentDiffSyncs", Property, "100", noSyncCap, anyNumber)),

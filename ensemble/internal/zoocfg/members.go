@@ -152,10 +152,6 @@ func (r *reader) checkDistributed() {
 			r.problem(ErrInvalid, s, "must be at least 1")
 		}
 	}
-	if m.MinNotification > m.MaxNotification {
-		r.problem(ErrInvalid, nil, "fastleader.minNotificationInterval (%d ms) is greater than fastleader.maxNotificationInterval (%d ms)",
-			m.MinNotification.Milliseconds(), m.MaxNotification.Milliseconds())
-	}
 	for i := range m.Members {
 		if id := m.Members[i].ID; id < 1 || id > maxServerID {
 			r.problem(ErrRefused, nil, "server.%d: the number is not between 1 and %d, the top byte of session ids", id, maxServerID)

@@ -2,7 +2,6 @@ package zoocfg
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -51,7 +50,7 @@ func TestSeveralServers(t *testing.T) {
 		{ID: 4, Addresses: []PeerAddress{{"h4", 1, 2}}},
 	}, m.Members)
 	require.Equal(t, []int{10, 5, 7}, []int{m.InitLimit, m.SyncLimit, m.CommitLogCount})
-	require.Equal(t, []time.Duration{8 * ms, 200 * ms, time.Minute}, []time.Duration{m.ConnectTimeout, m.MinNotification, m.MaxNotification})
+	require.Equal(t, 8*ms, m.ConnectTimeout)
 	require.True(t, m.ListenOnAllIPs)
 	require.Empty(t, cfg.Ignored())
 }
@@ -139,8 +138,7 @@ func TestMembershipProblems(t *testing.T) {
 				"server.256: the number is not between 1 and 255, the top byte of session ids"},
 		{three + "server.3=h:1:2;;2281", files{"/d/myid": []byte("3")},
 			"server.3 has a secure client address: not supported, and ignoring it would be unsafe: " + tlsRefused},
-		{three + "fastleader.maxNotificationInterval=100", files{"/d/myid": []byte("3")},
-			"fastleader.minNotificationInterval (200 ms) is greater than fastleader.maxNotificationInterval (100 ms)"},
+		{three + "commitLogCount=0", files{"/d/myid": []byte("3")}, "zoo.cfg:8: commitLogCount=0: must be at least 1"},
 		{minimal + "server.1=h:1:2\ngroup.1=2", nil, "server.1 is in no group"},
 		{minimal + "server.1=h:1:2\ngroup.1=1\ngroup.2=1", nil, "zoo.cfg:5: group.2=1: server 1 is in group 1 already"},
 		{minimal + "group.1=a", nil, `zoo.cfg:3: group.1=a: "a" is not a server number`},

@@ -60,10 +60,9 @@ func TestDefaults(t *testing.T) {
 		Auth:            Auth{DigestEnabled: true, DigestAlgorithm: "SHA1"},
 		Container:       Containers{CheckInterval: time.Minute, MaxPerMinute: 10000},
 		FourLetterWords: []string{"srvr"},
-		Membership: Membership{Standalone: true, CommitLogCount: 500, ConnectTimeout: 5 * time.Second,
-			MinNotification: 200 * ms, MaxNotification: time.Minute},
-		clientPort: 2181,
-		settings:   got.settings,
+		Membership:      Membership{Standalone: true, ConnectTimeout: 5 * time.Second},
+		clientPort:      2181,
+		settings:        got.settings,
 	}
 	require.Equal(t, want, got)
 	require.Empty(t, got.Ignored())
