@@ -361,7 +361,7 @@ func (r *Replica) owned(id znode.SessionID, by packet.ServerID) {
 		return
 	}
 	if by == r.cfg.Self {
-		delete(r.moved, id)
+		r.moved[id] = by // also when its connection here is gone: what another server still sends on for it comes too late
 		return
 	}
 	r.moved[id] = by
