@@ -245,6 +245,9 @@ func (r *Replica) ended(id znode.SessionID, asked request.ConnID) {
 		}
 	}
 	r.drop(conn) // whoever is no more is told nothing more, also before its connection is closed
+	if c := r.clients.byConn[conn]; c != nil {
+		c.cut = true // and nothing is asked for on its behalf
+	}
 	r.client(ClientOp{Kind: ClientClose, Conn: conn})
 }
 
@@ -303,6 +306,15 @@ func (r *Replica) Submit(reqs []request.Request, now Time) {
 func (r *Replica) Idle() bool {
 	c := &r.clients
 	return len(c.byConn)+len(c.owners)+len(c.knocking)+len(c.opening)+len(c.attaching)+r.local.len()+len(r.due)+len(r.touched) == 0
+}
+
+// touchAll counts every session that speaks through this server as heard of: what was said of them on an earlier link may be lost.
+func (r *Replica) touchAll() {
+	for id, conn := range r.clients.owners {
+		if c := r.clients.byConn[conn]; c != nil && c.timeout > 0 {
+			r.touched[id] = c.timeout
+		}
+	}
 }
 
 // closeAll ends every connection: nobody can say any more what its client is to know.

@@ -17,6 +17,7 @@ import (
 // a leader a moment to open its port. The wait doubles up to the longest.
 const (
 	dialTries   = 8
+	dialBudget  = 1500 // from the election on; a server that does not lead lets who calls it wait for a while
 	dialWait    = 10
 	dialLongest = 200
 )
@@ -28,6 +29,7 @@ func (r *Replica) follow(now Time) {
 		r.role = Observing
 	}
 	r.settleVote()
+	r.elected = now.Mono
 	r.established, r.agreed, r.heard, r.tries, r.dialing = false, 0, false, 0, false
 	r.dial()
 }
@@ -49,7 +51,7 @@ func (r *Replica) LinkFailed(now Time) {
 	if r.role != Following && r.role != Observing || r.learner != nil {
 		return
 	}
-	if r.dialing, r.tries = false, r.tries+1; r.tries >= dialTries {
+	if r.dialing, r.tries = false, r.tries+1; r.tries >= dialTries || now.Mono-r.elected >= dialBudget {
 		r.leave(fmt.Errorf("%w: server %d", errNoLeader, r.vote.Leader), now)
 		return
 	}

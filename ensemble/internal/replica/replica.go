@@ -176,6 +176,7 @@ type Replica struct {
 	askedEpoch  int64           // in which the leader was last asked for anything
 	heard       bool            // it has said something
 	tries       int
+	elected     int64  // when the leader was elected that is dialled
 	retryAt     int64  // when to dial again
 	confirmed   uint64 // the last round of the leader's that a quorum has confirmed
 	effects     []zab.Effect

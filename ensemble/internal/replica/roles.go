@@ -179,6 +179,8 @@ func (r *Replica) serve(now Time) {
 	})
 	if r.role == Leading {
 		r.lead(now)
+	} else {
+		r.touchAll()
 	}
 	for i := range r.clients.attaching {
 		if a := &r.clients.attaching[i]; a.asked || a.valid || a.round > 0 { // what an earlier leader said is not this one's word
