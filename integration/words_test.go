@@ -87,6 +87,9 @@ func tellEnsemble(t *testing.T, k process.Kind) told {
 	require.NoError(t, err)
 	require.Equal(t, "Server stats reset.\n", text)
 	all.ask(t, e, "leader after srst", leader, "srvr")
+	for role, i := range roles {
+		all.read(t, e, role, i)
+	}
 
 	for i := range 2 { // of three voters
 		e.Servers[(leader+i)%3].Kill()
@@ -103,16 +106,37 @@ func tellEnsemble(t *testing.T, k process.Kind) told {
 	return all
 }
 
-func (all *told) ask(t *testing.T, e *process.Ensemble, role string, i int, words ...string) {
-	t.Helper()
-	var ports []string
+// ports are the ports of all servers, six strings a server: a port and its name, of clients, quorum and election.
+func ports(e *process.Ensemble) (all []string) {
 	for j, s := range e.Servers {
 		quorum, election := e.PeerAddrs(j)
 		_, peers, _ := strings.Cut(election, ":")
 		_, quorums, _ := strings.Cut(quorum, ":")
 		_, clients, _ := strings.Cut(s.Addr, ":")
-		ports = append(ports, clients, fmt.Sprint("CLIENTS-", j), quorums, fmt.Sprint("QUORUM-", j), peers, fmt.Sprint("ELECTION-", j))
+		all = append(all, clients, fmt.Sprint("CLIENTS-", j), quorums, fmt.Sprint("QUORUM-", j), peers, fmt.Sprint("ELECTION-", j))
 	}
+	return all
+}
+
+// read notes what a client is told by the node that says who the servers are.
+func (all *told) read(t *testing.T, e *process.Ensemble, role string, i int) {
+	t.Helper()
+	c, err := bwclient.Connect(t.Context(), e.Servers[i].Addr, nil)
+	require.NoError(t, err)
+	defer c.Close()
+	data, stat, err := c.Get(t.Context(), "/zookeeper/config")
+	require.NoError(t, err)
+	stat.Mtime = stat.Ctime // each server's own
+	acl, _, err := c.ACL(t.Context(), "/zookeeper/config")
+	require.NoError(t, err)
+	_, err = c.Set(t.Context(), "/zookeeper/config", nil, bwclient.AnyVersion)
+	require.Error(t, err)
+	all.texts[role+", /zookeeper/config"] = fmt.Sprintf("%s\n%+v\n%+v\n%v\n", strings.NewReplacer(ports(e)...).Replace(string(data)), stat, acl, err)
+}
+
+func (all *told) ask(t *testing.T, e *process.Ensemble, role string, i int, words ...string) {
+	t.Helper()
+	ports := ports(e)
 	named := strings.NewReplacer(ports...)
 	for _, word := range words {
 		var text string
@@ -174,6 +198,7 @@ var varying = []struct {
 	{regexp.MustCompile(`(?m)^0 expire at …:\n`), ""}, // Apache's keep times for which nobody is due
 	{regexp.MustCompile(`Sets \(\d+\)/`), "Sets (…)/"},
 	{regexp.MustCompile(`\[\d\]\(queued=\d+,recved=\d+,sent=\d+`), "[…](…"},
+	{regexp.MustCompile(`,lop=(?:GETD|PING),`), ",lop=…,"},
 	{regexp.MustCompile(`(,(?:est|lcxid|lresp|llat|minlat|avglat|maxlat)=)(?:0x)?[0-9a-f-]+`), "$1…"},
 }
 
