@@ -120,16 +120,79 @@ var planted = []bug{
 		"replica/local.go", "i < max(l.sent, l.asked) && i < len(l.list)", "i < l.sent"}}},
 	{name: "serves-too-early", lie: "a server serves before its tree has what was committed before", edits: []edit{{
 		"replica/roles.go", "if r.serving || !r.established || r.tree.Zxid() < r.serveFrom {", "if r.serving || !r.established {"}}},
-	{name: "reply-of-another", lie: "a transaction of the session answers its first request, whichever it belongs to", edits: []edit{{
-		"replica/local.go", "e.Session == x.Session && e.Xid == x.Cxid && (x.Type", "e.Session == x.Session && (x.Type"}}},
+	{name: "reply-of-another", lie: "a transaction answers the request with its number, whosesoever it is", edits: []edit{{
+		"replica/local.go", "e.Session == x.Session && e.Xid == x.Cxid && (x.Type", "e.Xid == x.Cxid && (x.Type"}}},
 	{name: "requests-of-the-gone", lie: "what a connection asked that is gone is asked again of the next leader", edits: []edit{{
 		"replica/local.go", "e.Op != wire.OpCloseSession && !waits(&e)", "false && !waits(&e)"}}},
 	{name: "no-doubt", lie: "an observer asks again what it has asked the same leader before", edits: []edit{{
 		"replica/roles.go", "\tr.doubt()\n", ""}}},
+	{name: "time-goes-back", lie: "a client is let in by a server that knows less than the client has seen", edits: []edit{{
+		"replica/clients.go", "case h.req.LastZxidSeen > r.tree.Zxid(): //", "case h.req.LastZxidSeen < 0: //"}}},
+	{name: "read-overtakes-write", lie: "a read is answered before the writes its client has asked for earlier", edits: []edit{{
+		"request/request.go", "\tif h := l.Head(); h != nil && !h.Ordered() {\n\t\treturn h\n\t}\n\treturn nil",
+		"\tif h := l.Head(); h != nil && !h.Ordered() {\n\t\treturn h\n\t}\n\tif l.Len() == 2 && !l.queue[l.head+1].Ordered() {\n\t\tl.queue[l.head], l.queue[l.head+1] = l.queue[l.head+1], l.queue[l.head]\n\t\treturn l.Head()\n\t}\n\treturn nil"}}},
+	{name: "version-unchecked", lie: "setData does not look at the version", edits: []edit{{
+		"propose/change.go", "\tif !versionMatches(q.Version, n.stat.Version) {\n", "\tif false {\n"}}},
+	{name: "sequence-used-again", lie: "the number of a sequential node is the number of children", edits: []edit{{
+		"propose/create.go", "sequential(path, parent.stat.Cversion)", "sequential(path, int32(parent.children))"}}},
+	{name: "multi-by-halves", lie: "a multi that fails is done up to where it failed", edits: []edit{{
+		"tree/apply.go", "\t\tcase failed:\n\t\t\tres.Type = wire.OpError\n", "\t\tcase failed && i%2 == 1:\n\t\t\tres.Type = wire.OpError\n"}}},
 
 	// Sync.
+	{name: "sync-at-once", lie: "a follower answers sync without asking the leader", edits: []edit{{
+		"replica/leading.go", "\t\treturn r.confirmed >= e.round || r.committed > e.after\n\t}\n\treturn false", "\t\treturn r.confirmed >= e.round || r.committed > e.after\n\t}\n\treturn r.learner != nil && r.serving && r.local.sent > r.local.head"}}},
+	{name: "sync-unconfirmed", lie: "a leader answers sync without asking whether it still leads", edits: []edit{{
+		"replica/leading.go", "\t\treturn r.confirmed >= e.round || r.committed > e.after\n", "\t\treturn true\n"}}},
+	{name: "sync-for-others-unconfirmed", lie: "a leader answers other servers' syncs without asking whether it still leads", edits: []edit{{
+		"replica/leading.go", "after: r.logged, round: r.leader.Barrier(now.Mono, &r.effects),\n", "after: r.logged,\n"}}},
 
 	// Watches.
+	{name: "event-after-reply", lie: "an event is told after the answer that shows it", edits: []edit{{
+		"replica/replica.go", "\tfull     error ", "\tlate     []Notice\n\tfull     error "}, {
+		"replica/apply.go", "\t\t\tout.Notices = append(out.Notices, n)\n", "\t\t\tr.late = append(r.late, n)\n"}, {
+		"replica/apply.go", "\tif len(r.result.Changes) == 0 {\n\t\treturn\n\t}\n\tr.watching.Lock()",
+		"\tout.Notices = append(out.Notices, r.late...)\n\tr.late = r.late[:0]\n\tr.watching.Lock()"}}},
+	{name: "multi-fires-once", lie: "of a transaction's changes only the first is told", edits: []edit{{
+		"replica/apply.go", "\tdefer r.watching.Unlock()\n\tfor i := range r.result.Changes {", "\tdefer r.watching.Unlock()\n\tfor i := range r.result.Changes[:1] {"}}},
+	{name: "watch-fires-twice", lie: "a watch that is told once stays", edits: []edit{{
+		"watch/table.go", "t.tell(path, inData, Data, change, path, emit)", "t.tell(path, inData, 0, change, path, emit)"}}},
+	{name: "missed-while-away", lie: "what changed while a client was away is not told when it comes back", edits: []edit{{
+		"replica/watches.go", "return znode.EventDataChanged, n.Persisted().Mzxid > req.RelativeZxid", "return znode.EventDataChanged, false"}}},
+	{name: "watch-not-restored", lie: "of the watches a client brings back those for children are forgotten", edits: []edit{{
+		"replica/watches.go", "\t\t\tif !r.add(q.Conn, path, list.kind) {", "\t\t\tif list.kind == watch.Child {\n\t\t\t\tcontinue\n\t\t\t}\n\t\t\tif !r.add(q.Conn, path, list.kind) {"}}},
+	{name: "deletion-untold", lie: "who watches the children of a node does not learn that it was deleted", edits: []edit{{
+		"watch/table.go", "\tif change == znode.EventDeleted {\n", "\tif false {\n"}}},
 
 	// Sessions.
+	{name: "expiry-by-a-follower", lie: "a server ends the session of a connection that breaks", edits: []edit{{
+		"replica/clients.go", "\t\tdelete(r.clients.owners, c.session)\n\t}\n\tdelete(r.clients.byConn, conn)\n",
+		"\t\tdelete(r.clients.owners, c.session)\n\t\tr.local.push(request.Request{Session: c.session, Op: wire.OpCloseSession})\n\t}\n\tdelete(r.clients.byConn, conn)\n"}}},
+	{name: "lease-not-renewed", lie: "a new leader lets sessions expire that had no time to reach it", edits: []edit{{
+		"replica/leading.go", "\t\tr.sessions.Open(id, timeout, now.Mono)\n\t}\n\tr.planner", "\t\tr.sessions.Open(id, timeout, now.Mono-int64(timeout))\n\t}\n\tr.planner"}}},
+	{name: "sessions-not-reopened", lie: "a new leader does not know the sessions that an earlier one has opened", edits: []edit{{
+		"replica/leading.go", "\tfor id, timeout := range r.tree.Sessions() {\n\t\tr.sessions.Open(id, timeout, now.Mono)\n\t}\n", ""}}},
+	{name: "touches-lost", lie: "of the sessions a follower has heard of only the first is kept alive", edits: []edit{{
+		"replica/leading.go", "\t\tfor _, t := range touches {\n", "\t\tfor _, t := range touches[:min(len(touches), 1)] {\n"}}},
+	{name: "half-the-timeout", lie: "sessions expire after half their timeout", edits: []edit{{
+		"session/session.go", "((now-t.slept+e.timeout)/t.tick + 1) * t.tick", "((now-t.slept+e.timeout/2)/t.tick + 1) * t.tick"}}},
+	{name: "never-expires", lie: "sessions of clients that are gone do not end", edits: []edit{{
+		"replica/leading.go", "range r.sessions.Expired(now.Mono) {", "range r.sessions.Expired(now.Mono)[:0] {"}}},
+	{name: "ephemeral-stays", lie: "the end of a session leaves one of its ephemerals", edits: []edit{{
+		"propose/session.go", "\tpaths := p.overlay.estate(id).sorted()\n", "\tpaths := p.overlay.estate(id).sorted()\n\tpaths = paths[:max(len(paths)-1, 0)]\n"}, {
+		"tree/apply.go", "\tfor _, path := range t.Ephemerals(h.Session) {\n", "\tfor _, path := range t.Ephemerals(h.Session)[:0] {\n"}}},
+	{name: "asks-after-closing", lie: "what a session asks for is done though its end has been proposed", edits: []edit{{
+		"replica/leading.go", "\t\tr.sessions.SetClosing(q.Session)\n", "\t\t_ = q\n"}}},
+	{name: "the-dead-are-let-in", lie: "a session that has ended goes on through another server", edits: []edit{{
+		"replica/leading.go", "\tvalid := r.sessions.Check(ask.Session) == znode.CodeOK\n", "\tvalid := true\n"}}},
+	{name: "moved-unnoticed", lie: "a session that has moved can still write through the server it left", edits: []edit{{
+		"replica/leading.go", "if !r.owner(q.Session, from) {", "if false {"}}},
+	{name: "moved-before-its-writes", lie: "a session goes on at another server before its earlier writes are committed", edits: []edit{{
+		"replica/leading.go", "after: r.waiting.lastOf(ask.Session), round: r.leader.Barrier(now.Mono, &r.effects), strict: true,\n", "\n"}, {
+		"replica/clients.go", "a.asked, a.valid, a.after = false, valid, r.logged\n", "a.asked, a.valid, a.after = false, valid, 0\n"}}},
+	{name: "pings-always-answered", lie: "a client's ping is answered also when nobody else hears of it", edits: []edit{{
+		"replica/roles.go", "\treturn r.learner.Fresh(now.Mono)\n", "\treturn true\n"}}},
+	{name: "lone-leader-answers-pings", lie: "a leader answers pings that no quorum has followed for long", edits: []edit{{
+		"replica/roles.go", "\t\treturn r.leader.Fresh(now.Mono)\n", "\t\treturn true\n"}}},
+	{name: "unconfirmed-lease", lie: "a leader renews leases that others may have ended, without asking whether it still leads", edits: []edit{{
+		"zab/ping.go", "if l.Fresh(now) { // a leader that others may have left confirms nothing", "if true {"}}},
 }
