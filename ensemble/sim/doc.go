@@ -19,6 +19,7 @@
 //	clients.go                     the machines of the clients
 //	faults.go, cuts.go             a plan is carried out
 //	simulation.go                  a run from the beginning to the judge's verdict
+//	scenario*.go                   accidents told in advance, in testdata/scenarios, instead of drawn
 //
 // What clients do is package workload's, what goes wrong package plan's, what is right package judge's: none of them sees a server.
 // Everything shipped is driven through its usual door. A server's process is killed by forgetting it; what is left is its disk as

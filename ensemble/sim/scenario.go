@@ -88,7 +88,7 @@ type happening struct {
 func sceneOptions() Options {
 	o := Options{
 		Seed: 1, Tick: 200, Hold: 2000, Fsync: 500, SnapCount: 100_000, LogSize: 1 << 20, Delay: 200, Jitter: 200,
-		Mix: workload.Mix{Names: 4, Window: 4, Timeout: 4000, Think: 5 * clock.Millisecond, Blind: 1},
+		Mix: workload.Mix{Names: 4, Window: 4, Timeout: 4000, Think: 30 * clock.Millisecond, Blind: 1},
 	}
 	for _, h := range []workload.Habit{workload.Create, workload.SetData, workload.Delete, workload.GetData, workload.SyncAndRead, workload.CreateEphemeral, workload.Multi} {
 		o.Mix.Weights[h] = 10
