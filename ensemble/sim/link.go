@@ -405,14 +405,15 @@ func (k *link) receive() {
 				}
 			})
 		default:
-			l.taking = true
-			k.install()
+			l.taking = l.r.BeginInstall(k.id)
+			k.install(l.r.Partial())
 		}
 	})
 	l.kick()
 }
 
-func (k *link) install() {
+// install makes the snapshot that comes durable in place of all there is. If partial, what follows it has to come as well.
+func (k *link) install(partial bool) {
 	l := k.l
 	p := k.snap
 	var w *snapshot.Writer
@@ -430,7 +431,11 @@ func (k *link) install() {
 			}
 			var err error
 			if t, err = image.Receive(k.packets, a); err != nil {
-				l.add(job{do: func() error { return l.st.AbandonSnapshot(w) }, then: func() { l.taking = false }})
+				l.add(job{do: func() error { return l.st.AbandonSnapshot(w) }, then: func() {
+					l.taking = false
+					l.in.peers = append(l.in.peers, l.r.NotInstalled)
+					l.kick()
+				}})
 				k.fail(err)
 				return
 			}
@@ -444,7 +449,12 @@ func (k *link) install() {
 					if l.has(VolatileInstall) {
 						return l.st.AbandonSnapshot(w)
 					}
-					if err := l.st.Install(w); err != nil {
+					if partial {
+						if err := l.st.SetFuzzy(true); err != nil {
+							return err
+						}
+					}
+					if err := l.st.Install(w); err != nil || partial {
 						return err
 					}
 					return l.st.SetFuzzy(false)
