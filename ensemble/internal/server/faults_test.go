@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -27,7 +28,7 @@ import (
 // A seed decides what happens to whom, but not how goroutines are scheduled, so that a failure need not come again with its seed.
 // SEEDS=from-to tries others than the usual ones.
 func TestFaults(t *testing.T) {
-	from, to := uint64(1), uint64(3)
+	from, to := uint64(5), uint64(6)
 	if s := os.Getenv("SEEDS"); s != "" {
 		_, err := fmt.Sscanf(s, "%d-%d", &from, &to)
 		require.NoError(t, err)
@@ -65,9 +66,10 @@ func trial(t *testing.T, seed uint64) map[string]int {
 		workers = append(workers, w)
 		working.Go(w.work)
 	}
+	working.Go(func() { c.monitor(quit, rand.New(rand.NewPCG(seed, 99))) })
 	var harms []*nemesis
 	for lane := range uint64(2) {
-		n := &nemesis{cluster: c, rand: rand.New(rand.NewPCG(seed, 100+lane)), counts: map[string]int{}, until: time.Now().Add(8 * time.Second)}
+		n := &nemesis{cluster: c, rand: rand.New(rand.NewPCG(seed, 100+lane)), counts: map[string]int{}, until: time.Now().Add(5 * time.Second)}
 		harms = append(harms, n)
 		harming.Go(n.rage)
 	}
@@ -104,6 +106,19 @@ func trial(t *testing.T, seed uint64) map[string]int {
 	return counts
 }
 
+// monitor asks everybody everything there is to ask for, as monitors do, whatever goes on.
+func (c *cluster) monitor(quit *atomic.Bool, r *rand.Rand) {
+	words := []string{"mntr", "srvr", "stat", "cons", "dump", "wchs", "wchc", "wchp", "conf", "dirs", "hash", "isro", "lsnp"}
+	for !quit.Load() {
+		for _, m := range c.members {
+			if s := m.running(); s != nil {
+				s.words.Answer(words[r.IntN(len(words))], 0)
+			}
+		}
+		time.Sleep(time.Duration(r.IntN(60)) * time.Millisecond)
+	}
+}
+
 // chosenCluster is one of a size, with habits, that r chooses.
 func chosenCluster(t *testing.T, r *rand.Rand) *cluster {
 	voters, observers := 3, 0
@@ -114,10 +129,15 @@ func chosenCluster(t *testing.T, r *rand.Rand) *cluster {
 		observers = 1
 	}
 	history := []int{0, 5, 60}[r.IntN(3)]
-	snapCount := []int{100_000, 20, 150}[r.IntN(3)]
+	snapCount := []int{100_000, 60, 200}[r.IntN(3)]
 	purge := []time.Duration{0, -1, 3 * tick}[r.IntN(3)]
+	counter := uint32(0)
+	if r.IntN(5) == 0 {
+		counter = math.MaxUint32 - 400 // epochs that end soon
+	}
 	return newCluster(t, voters, observers, func(c *Config) {
 		c.SnapCount, c.PurgeInterval, c.Ensemble.History = snapCount, purge, history
+		c.Ensemble.CounterStart, c.Store.Log.CounterStart = counter, counter
 	})
 }
 
@@ -131,7 +151,7 @@ func (c *cluster) furnish(m *member, r *rand.Rand) {
 		v.mustCall(wire.OpCreate, &wire.CreateRequest{Path: "/own-" + string(rune('a'+i)), Data: []byte("0"), ACL: znode.OpenACL()})
 	}
 	bulk := make([]byte, 10<<10)
-	for i := range r.IntN(60) {
+	for i := range r.IntN(25) {
 		v.mustCall(wire.OpCreate, &wire.CreateRequest{Path: fmt.Sprint("/bulk/", i), Data: bulk, ACL: znode.OpenACL()})
 	}
 	require.NoError(c, v.CloseSession(c.Context()))

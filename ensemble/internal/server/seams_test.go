@@ -244,6 +244,26 @@ func TestALearnerThatLeavesGivesItsDumpBack(t *testing.T) {
 	})
 }
 
+func TestADumpForALinkThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, 0, nil)
+		s := c.mustServe().running()
+		for range 3 { // a dump that was not given back, or twice, would be in the way of the next
+			s.inCore(func() {
+				for _, conn := range s.peers.conns {
+					conn.Close(nil)
+					s.sendTree(conn)
+					return
+				}
+			})
+			synctest.Wait()
+			require.False(t, s.dump.running.Load())
+			c.mustServe()
+		}
+		c.mustAgree()
+	})
+}
+
 func TestLeaderIsLostWhileADiskHangsOverItsSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 5, 0, forgetful)
