@@ -188,6 +188,7 @@ func Start(cfg Config) (_ *Server, err error) {
 	s.writer = newWriter(s)
 	s.draw()
 	if cfg.Ensemble != nil {
+		s.mode.Store(int32(replica.Looking) << 1) // until the core says more
 		s.peers = newPeerage(s)
 	}
 
