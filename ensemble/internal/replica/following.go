@@ -137,7 +137,6 @@ func (r *Replica) Installed(id packet.LinkID, t *tree.Tree, now Time) {
 
 // learn carries out what the learner wants.
 func (r *Replica) learn(e *zab.Effect, now Time) {
-	r.heard = true
 	switch e.Kind {
 	case zab.Append:
 		r.append(&e.Record, now)

@@ -350,6 +350,7 @@ func (r *Replica) Packets(id packet.LinkID, batch []packet.Packet, now Time) {
 		case r.leader != nil:
 			r.leader.Receive(id, &batch[i], now.Mono, &r.effects)
 		case r.learner != nil:
+			r.heard = true
 			r.learner.Receive(&batch[i], now.Mono, &r.effects)
 		}
 		r.handle(now)
