@@ -70,6 +70,7 @@ func (c *cluster) loseTail() *member {
 			if s := m.running(); m != l && s.role() == replica.Leading && s.mode.Load()&1 == 1 {
 				m.write("kept", 10)
 				_ = v.Close()
+				synctest.Wait() // its server knows that nobody waits for them any more, and asks for them no more
 				return l
 			}
 		}
