@@ -83,6 +83,12 @@ func prepareC(t *testing.T) (command []string, input string) {
 	return []string{program}, ""
 }
 
+func TestTidyZkCliFindsEventsThatWereInterrupted(t *testing.T) {
+	whole := tidyZkCli("one\n\nWATCHER::\n\nWatchedEvent state:X\ntwo\nthree\n")
+	require.Equal(t, whole, tidyZkCli("one\n\nWATCHER::\ntwo\n\nWatchedEvent state:X\nthree\n"))
+	require.Equal(t, "## answers\none\ntwo\nthree\n\n## events\nWatchedEvent state:X\n", whole)
+}
+
 // prepareZkCli makes the command line of what zkCli.sh starts. Its answers are on standard output and its refusals on
 // standard error; both belong to the transcript.
 func prepareZkCli(t *testing.T) (command []string, input string) {
@@ -96,7 +102,8 @@ var (
 	cliDate  = regexp.MustCompile(`\w{3} \w{3} \d\d \d\d:\d\d:\d\d \S+ (\d{4})`)
 	cliOwner = regexp.MustCompile(`ephemeralOwner = 0x[0-9a-f]{2,}`)
 	cliPaths = regexp.MustCompile(`(?m)^\[(/.*)\]$`)
-	cliEvent = regexp.MustCompile(`\n?WATCHER::\n\n(WatchedEvent .*)\n`)
+	// An event is printed in two goes, and an answer may come between them.
+	cliEvent = regexp.MustCompile(`\n?WATCHER::\n\n(WatchedEvent .*)\n|(?m:^\n?WATCHER::\n)|(?m:^\n(WatchedEvent .*)\n)`)
 )
 
 // tidyZkCli takes out times, session ids and addresses, and moves the events to the end: the thread that prints them races
@@ -117,7 +124,9 @@ func tidyZkCli(output string) string {
 	})
 	var events []string
 	output = cliEvent.ReplaceAllStringFunc(output, func(block string) string {
-		events = append(events, cliEvent.FindStringSubmatch(block)[1])
+		if said := cliEvent.FindStringSubmatch(block); said[1]+said[2] != "" {
+			events = append(events, said[1]+said[2])
+		}
 		return ""
 	})
 	// The client tells of the watches that one command took back in no particular order.
