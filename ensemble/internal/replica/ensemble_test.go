@@ -1,7 +1,9 @@
 package replica_test
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,6 +52,32 @@ func TestThreeServersElectAndServe(t *testing.T) {
 			w.until(func() bool { return h.disk.served }, "it is noted that this server has served")
 		}
 	})
+}
+
+// What a peer says and nobody understands has no answer, and somebody waits for one: the link ends, and a new one begins afresh.
+func TestGarbageEndsItsLinkAndNothingElse(t *testing.T) {
+	for _, typ := range []packet.Type{packet.TypeRequest, packet.TypeRevalidate} {
+		worlds(t, three, func(w *world) {
+			w.start()
+			leader := w.mustServe()
+			from := w.followers()[0]
+			var bad packet.LinkID
+			for _, l := range leader.r.Status(nil).Learners {
+				if l.Server == from.id {
+					bad = l.Link
+				}
+			}
+			require.NotZero(w, bad)
+			leader.r.Packets(bad, []packet.Packet{{Type: typ, Zxid: -1, Data: []byte{1, 2, 3}}}, w.time())
+			require.True(w, slices.ContainsFunc(leader.r.Ready().Links, func(op replica.LinkOp) bool {
+				return op.Kind == replica.LinkClose && op.Link == bad && errors.Is(op.Err, jute.ErrMalformed)
+			}))
+			leader.perform()
+			require.Same(w, leader, w.mustServe())
+			c := from.mustOpen(5 * tick)
+			c.must(c.create("/after", znode.ModePersistent))
+		})
+	}
 }
 
 func TestOneServerIsAnEnsemble(t *testing.T) {

@@ -213,9 +213,11 @@ func (r *Replica) told(p *packet.Packet, now Time) {
 		r.local.synced(r.committed)
 	case packet.TypeRevalidate:
 		var v packet.Revalidated
-		if packet.Decode(p.Data, &v) == nil {
-			r.revalidated(v.Session, v.Valid)
+		if err := packet.Decode(p.Data, &v); err != nil {
+			r.leave(fmt.Errorf("replica: leader %d: %w", r.vote.Leader, err), now)
+			return
 		}
+		r.revalidated(v.Session, v.Valid)
 	case packet.TypePing:
 		r.pong(now)
 	}

@@ -309,6 +309,7 @@ func (r *Replica) flushEarly(now Time) {
 			r.asked(waiting[i].link, &waiting[i].packet, now)
 		}
 	}
+	r.handle(now)
 }
 
 // asked takes in what a learner asks.
@@ -321,22 +322,36 @@ func (r *Replica) asked(id packet.LinkID, p *packet.Packet, now Time) {
 	switch p.Type {
 	case packet.TypeRequest:
 		var req packet.Request
-		if packet.Decode(p.Data, &req) == nil {
-			r.remote(id, from, &req, p.IDs, now)
+		if err := packet.Decode(p.Data, &req); err != nil {
+			r.reject(id, err, now)
+			return
 		}
+		r.remote(id, from, &req, p.IDs, now)
 	case packet.TypeRevalidate:
 		var ask packet.Revalidate
-		if packet.Decode(p.Data, &ask) == nil {
-			r.judge(id, from, ask, now)
+		if err := packet.Decode(p.Data, &ask); err != nil {
+			r.reject(id, err, now)
+			return
 		}
+		r.judge(id, from, ask, now)
 	case packet.TypePing:
 		touches, err := packet.DecodeTouches(p.Data, nil)
 		if err != nil {
+			r.reject(id, err, now)
 			return
 		}
 		for _, t := range touches {
 			r.sessions.Touch(t.Session, now.Mono)
 		}
+	}
+}
+
+// reject closes the link of a learner that says what nobody can understand: there is no answer to it, and somebody there would
+// wait for one.
+func (r *Replica) reject(id packet.LinkID, err error, now Time) {
+	if r.unlink(id) {
+		r.link(LinkOp{Kind: LinkClose, Link: id, Err: err})
+		r.leader.Drop(id, now.Mono, &r.effects)
 	}
 }
 

@@ -50,7 +50,7 @@ type DiskOp struct {
 	Kind    DiskKind
 	Records *Records
 	Epoch   int64
-	Zxid    znode.Zxid // the last appended, or what to truncate to
+	Zxid    znode.Zxid // what to truncate to; of an append whoever has done it fills in the last record's
 	Reload  bool
 }
 

@@ -271,7 +271,8 @@ func (r *Replica) Fresh(now Time) bool {
 	return r.learner.Fresh(now.Mono)
 }
 
-// Written says that a disk operation is done, durably. For a truncation that was to reload, op.Tree is what was read.
+// Written says that a disk operation is done, durably. Of an append, op.Zxid is the last record's; after a truncation that was to
+// reload, t is what was read, and otherwise nil.
 func (r *Replica) Written(op *DiskOp, t *tree.Tree, now Time) {
 	r.writing--
 	switch op.Kind {
