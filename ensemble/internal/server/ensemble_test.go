@@ -257,9 +257,7 @@ func (m *member) options() rawclient.Options {
 // mustDial opens a session at a member.
 func (m *member) mustDial() *visitor {
 	m.Helper()
-	c, err := rawclient.Dial(m.Context(), m.options())
-	require.NoError(m, err)
-	return &visitor{m, c}
+	return &visitor{m, mustDial(m, m.options())}
 }
 
 // visitor is a client with a session at a member.
@@ -270,10 +268,7 @@ type visitor struct {
 
 func (v *visitor) mustCall(op wire.Op, rec wire.Record) rawclient.Message {
 	v.Helper()
-	m, err := v.Call(v.Context(), op, rec)
-	require.NoError(v, err)
-	require.NoError(v, m.Err(), "%v", op)
-	return m
+	return mustCall(v, v.Conn, op, rec)
 }
 
 func (v *visitor) children(path string) []string {

@@ -259,10 +259,11 @@ func (p *peerage) Snapshot(c *link.Conn, zxid znode.Zxid, data []byte, r io.Read
 	for {
 		wanted, begun = false, false
 		s.inCore(func() {
-			s.dump.interrupt()
-			wanted = s.replica.Installing(c.ID())
-			begun = !s.dump.writing() && s.replica.BeginInstall(c.ID())
-			partial = s.replica.Partial()
+			if wanted = s.replica.Installing(c.ID()); wanted {
+				s.dump.interrupt()
+				begun = !s.dump.writing() && s.replica.BeginInstall(c.ID())
+				partial = s.replica.Partial()
+			}
 		})
 		if begun {
 			break

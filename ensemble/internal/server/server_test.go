@@ -83,9 +83,24 @@ func (r *rig) options() rawclient.Options {
 
 func (r *rig) mustDial() *user {
 	r.Helper()
-	c, err := rawclient.Dial(r.Context(), r.options())
-	require.NoError(r, err)
-	return &user{r, c}
+	return &user{r, mustDial(r, r.options())}
+}
+
+// mustDial opens a session.
+func mustDial(t testing.TB, opts rawclient.Options) *rawclient.Conn {
+	t.Helper()
+	c, err := rawclient.Dial(t.Context(), opts)
+	require.NoError(t, err)
+	return c
+}
+
+// mustCall asks for something that is to be done.
+func mustCall(t testing.TB, c *rawclient.Conn, op wire.Op, rec wire.Record) rawclient.Message {
+	t.Helper()
+	m, err := c.Call(t.Context(), op, rec)
+	require.NoError(t, err)
+	require.NoError(t, m.Err(), "%v", op)
+	return m
 }
 
 // user is a client with a session.
@@ -96,10 +111,7 @@ type user struct {
 
 func (u *user) mustCall(op wire.Op, rec wire.Record) rawclient.Message {
 	u.Helper()
-	m, err := u.Call(u.Context(), op, rec)
-	require.NoError(u, err)
-	require.NoError(u, m.Err(), "%v", op)
-	return m
+	return mustCall(u, u.Conn, op, rec)
 }
 
 func create(path string, mode znode.CreateMode) *wire.CreateRequest {
