@@ -2,6 +2,7 @@ package ensemble_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,8 +22,12 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble"
 )
 
-// patience bounds everything a test outside of a bubble waits for.
-const patience = 30 * time.Second
+// patience bounds everything a test outside of a bubble waits for, on a machine that may be busy with other things.
+const patience = 2 * time.Minute
+
+// sessionTimeout is that of clients outside of a bubble: the longest a server grants, so that no session ends because the machine is
+// busy.
+const sessionTimeout = 40 * time.Second
 
 // mustStart starts several servers; the end of the test closes them.
 func mustStart(t testing.TB, n int, opts ensemble.Options) *ensemble.Several {
@@ -59,7 +64,9 @@ func mustConnect(t testing.TB, e *ensemble.Several, to ...*ensemble.Server) *cli
 		}
 		addrs = strings.Join(all, ",")
 	}
-	c, err := client.Connect(ctx, addrs, &client.Options{Dialer: e.Dial, Reconnect: quickly, Retry: quickly})
+	c, err := client.Connect(ctx, addrs, &client.Options{
+		Dialer: e.Dial, SessionTimeout: sessionTimeout, Reconnect: quickly, Retry: quickly,
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() }) // where no server is left, the session cannot be closed
 	return c
@@ -90,6 +97,19 @@ func mustRead(t testing.TB, c *client.Client, path string) string {
 	return string(data)
 }
 
+// mustBeThere makes a node, as often as it takes to be told that it is there: an answer may be lost with the server that was to give it.
+func mustBeThere(t testing.TB, c *client.Client, path string) {
+	t.Helper()
+	for {
+		_, err := c.Create(short(t), path, nil, nil)
+		if err == nil || errors.Is(err, client.ErrNodeExists) {
+			return
+		}
+		require.ErrorIs(t, err, client.ErrUnknown)
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+	}
+}
+
 // mustSet writes a node, as often as it takes to be told that it was written.
 func mustSet(t testing.TB, c *client.Client, path, data string) client.Stat {
 	t.Helper()
@@ -99,6 +119,7 @@ func mustSet(t testing.TB, c *client.Client, path, data string) client.Stat {
 			return stat
 		}
 		require.ErrorIs(t, err, client.ErrUnknown)
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
 	}
 }
 
@@ -151,6 +172,7 @@ func TestServersAgree(t *testing.T) {
 // On disk, with TCP for clients: what was written is there when all have been started again.
 func TestSeveralOnDisk(t *testing.T) {
 	opts := ensemble.Options{Dir: t.TempDir(), LogDir: t.TempDir(), Addr: "127.0.0.1:0"}
+	epoch := int64(0)
 	for run := range 3 {
 		e := mustStart(t, 3, opts)
 		c, err := client.Connect(short(t), e.ConnectString(), nil)
@@ -161,7 +183,8 @@ func TestSeveralOnDisk(t *testing.T) {
 		}
 		_, stat, err := c.Get(short(t), fmt.Sprint("/run-", run))
 		require.NoError(t, err)
-		require.EqualValues(t, run+1, stat.Czxid>>32, "each run has an epoch of its own")
+		require.Greater(t, stat.Czxid>>32, epoch, "each run has an epoch of its own")
+		epoch = stat.Czxid >> 32
 		require.NoError(t, c.Close())
 		require.NoError(t, e.Close())
 	}
@@ -243,16 +266,18 @@ func TestLeaderCloses(t *testing.T) {
 	mustCreate(t, elsewhere, "/n", client.Persistent)
 	mustCreate(t, elsewhere, "/mine", client.Ephemeral)
 	mustCreate(t, there, "/theirs", client.Ephemeral)
+	theirs, _, err := there.Exists(short(t), "/theirs")
+	require.NoError(t, err)
 	_, _, watch, err := elsewhere.ExistsW(short(t), "/later")
 	require.NoError(t, err)
 	sessions := []*client.Session{elsewhere.Session(), there.Session()}
 
 	require.NoError(t, leader.Close())
 	stat := mustSet(t, elsewhere, "/n", "after")
-	require.EqualValues(t, 2, stat.Mzxid>>32)
+	require.Greater(t, stat.Mzxid>>32, theirs.Czxid>>32, "another epoch")
 	require.NotNil(t, e.Leader())
 	require.NotEqual(t, leader, e.Leader())
-	mustCreate(t, there, "/later", client.Persistent)
+	mustBeThere(t, there, "/later")
 	_, err = watch.Wait(short(t))
 	require.NoError(t, err)
 	for _, path := range []string{"/mine", "/theirs"} {
@@ -282,7 +307,7 @@ func TestNoMajority(t *testing.T) {
 	defer cancel()
 	_, err := c.Set(ctx, "/n", []byte("lost?"), client.AnyVersion)
 	require.Error(t, err)
-	require.Nil(t, e.Leader())
+	awaitNoLeader(t, e) // the one that is left may have led for a moment, and then believes for a tick that the other one comes back
 	for _, s := range e.Servers() {
 		if s != left {
 			_, err := e.Restart(t.Context(), s.ServerID())
@@ -292,6 +317,20 @@ func TestNoMajority(t *testing.T) {
 	}
 	mustSet(t, c, "/n", "done")
 	require.Equal(t, "done", mustRead(t, c, "/n"))
+}
+
+// awaitNoLeader waits until nobody says that it leads.
+func awaitNoLeader(t testing.TB, e *ensemble.Several) {
+	t.Helper()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for ctx := short(t); e.Leader() != nil; {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatal("somebody leads without a majority")
+		}
+	}
 }
 
 func TestStartSeveralRefuses(t *testing.T) {
@@ -358,7 +397,7 @@ func TestFourLetterWords(t *testing.T) {
 	require.Regexp(t, `Zxid: 0x100000002\nMode: leader\nNode count: 6\nProposal sizes last/min/max: \d\d+/\d\d+/\d\d+\n$`, word(t, leader, "srvr"))
 	require.Regexp(t, `Zxid: 0x100000002\nMode: follower\nNode count: 6\n$`, word(t, other, "srvr"))
 	require.Regexp(t, `^SessionTracker dump:\nSession Sets \(1\)/\(1\):`, word(t, leader, "dump"))
-	require.Contains(t, word(t, other, "dump"), fmt.Sprintf("Global Sessions(1):\n%#x\t15000ms\n", c.Session().ID()))
+	require.Contains(t, word(t, other, "dump"), fmt.Sprintf("Global Sessions(1):\n%#x\t%dms\n", c.Session().ID(), sessionTimeout.Milliseconds()))
 	require.Contains(t, word(t, leader, "mntr"), "\nzk_synced_followers\t2\n")
 	require.Contains(t, word(t, leader, "mntr"), "\nzk_proposal_count\t2\n")
 	require.Contains(t, word(t, other, "mntr"), "\nzk_peer_state\tfollowing - broadcast\n")
@@ -400,7 +439,16 @@ func TestRoleChanges(t *testing.T) {
 	}}})
 	c := mustConnect(t, e)
 	mustCreate(t, c, "/n", client.Persistent)
+	for _, s := range e.Servers() { // all have something of this epoch
+		require.Equal(t, "/n", mustRead(t, mustConnect(t, e, s), "/n"))
+	}
 	old := e.Leader()
+	mu.Lock()
+	first := map[int]int{} // of each server's changes after the loss
+	for id, changes := range told {
+		first[id] = len(changes)
+	}
+	mu.Unlock()
 	require.NoError(t, old.Close())
 	mustSet(t, c, "/n", "2")
 	for _, s := range e.Servers() {
@@ -415,7 +463,7 @@ func TestRoleChanges(t *testing.T) {
 	for id, changes := range told {
 		require.Equal(t, "looking", changes[0].Role)
 		require.NoError(t, changes[0].Cause, "it has just started")
-		elections, last := 0, changes[0]
+		last := changes[0]
 		for i, c := range changes {
 			at := slices.Index(phases, c.Phase)
 			require.GreaterOrEqual(t, at, 0, c.Phase)
@@ -426,20 +474,19 @@ func TestRoleChanges(t *testing.T) {
 			require.False(t, c.Time.Before(last.Time))
 			require.GreaterOrEqual(t, c.AcceptedEpoch, last.AcceptedEpoch)
 			require.GreaterOrEqual(t, c.Epoch, last.Epoch)
-			switch {
-			case at == 0:
-				elections++
-			case i > 0 && c.Role == last.Role:
+			if at > 0 && i > 0 && c.Role == last.Role {
 				require.Greater(t, at, slices.Index(phases, last.Phase))
 			}
 			last = c
 		}
 		if id != old.ServerID() {
-			require.GreaterOrEqual(t, elections, 2)
-			lost := changes[slices.IndexFunc(changes, func(c ensemble.RoleChange) bool { return c.Cause != nil })]
-			require.EqualValues(t, 1, lost.Zxid>>32)
+			require.Greater(t, len(changes), first[id])
+			lost, before := changes[first[id]], changes[first[id]-1]
+			require.Equal(t, "looking", lost.Role)
+			require.Error(t, lost.Cause)
+			require.Equal(t, before.Epoch, lost.Zxid>>32)
 			require.Equal(t, ensemble.PhaseBroadcast, last.Phase)
-			require.EqualValues(t, 2, last.Epoch)
+			require.Greater(t, last.Epoch, before.Epoch)
 		}
 	}
 	require.Len(t, told, 3)
