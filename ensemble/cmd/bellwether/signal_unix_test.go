@@ -76,6 +76,6 @@ func TestExitCodesOfTheProcess(t *testing.T) {
 	require.Equal(t, exitInvalid, startProcess(t, "frobnicate").exit())
 	require.Equal(t, exitInvalid, startProcess(t, "server", "testdata/check/refused.cfg").exit())
 	require.Equal(t, exitNoNode, startProcess(t, "client", "-server", addr, "get", "/nix").exit())
-	require.Equal(t, exitUnreached, startProcess(t, "client", "-server", closedPort(t), "get", "/nix").exit())
+	require.Equal(t, exitUnreached, startProcess(t, "client", "-server", closedPort, "get", "/nix").exit())
 	require.Equal(t, exitOK, startProcess(t, "version").exit())
 }
