@@ -23,6 +23,23 @@ func (f *faults) cutFor(x plan.Fault, who *server, span clock.Time, cuts []cut) 
 	f.lasts(span, nil, func() { f.net.unblock(s) })
 }
 
+// part is cut, of which others may hear at once.
+func (f *faults) part(x plan.Fault, who *server, cuts []cut, others []node) {
+	if f.cut(x, who, cuts); x.N == 1 && !f.over {
+		f.breakOff(cuts, others)
+	}
+}
+
+// breakOff ends the connections between two sides at the ends of one of them alone, as when a router answers it in the name of the
+// other: that one finds out when it hears nothing, or says something, once it is let through.
+func (f *faults) breakOff(cuts []cut, informed []node) {
+	for _, e := range slices.Clone(f.net.ends) {
+		if e.open && slices.Contains(informed, e.at) && slices.Contains(cuts, cut{e.port, e.at, e.peer.at}) {
+			e.lose()
+		}
+	}
+}
+
 // portsOf are the ports between servers that a fault means.
 func portsOf(p plan.Port) []port {
 	switch p {
@@ -89,7 +106,7 @@ func (f *faults) onNetwork(x plan.Fault, s *server) {
 	case plan.Bridge:
 		f.cut(x, s, between(on, in, out))
 	case plan.Isolate:
-		f.cut(x, s, between(on, me, all))
+		f.part(x, s, between(on, me, all), all)
 	case plan.OneWay:
 		f.cut(x, s, from(on, me, in))
 	case plan.Deaf:
@@ -128,7 +145,7 @@ func (f *faults) strand(x plan.Fault, s *server, others []node) {
 		}
 	}
 	cuts := between(portsOf(plan.AllPorts), []node{s.node()}, others)
-	f.cut(x, s, append(cuts, between([]port{clientPort}, with, others)...))
+	f.part(x, s, append(cuts, between([]port{clientPort}, with, others)...), others)
 }
 
 // reset breaks connections, once.

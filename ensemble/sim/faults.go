@@ -184,7 +184,7 @@ func (f *faults) strike(x plan.Fault, s *server) {
 		return
 	case plan.Split:
 		in, out := f.sides(x.Side, nil)
-		f.cut(x, nil, between(portsOf(x.Port), in, out))
+		f.part(x, nil, between(portsOf(x.Port), in, out), out)
 		return
 	case plan.Swizzle:
 		f.swizzle(x)

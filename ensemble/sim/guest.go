@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"slices"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
@@ -156,9 +157,12 @@ func (g *guest) answer(q *request.Request) {
 	switch {
 	case q.Err != znode.CodeOK:
 		g.out = wire.AppendErrorFrame(g.out, wire.ReplyHeader{Xid: q.Xid, Zxid: l.r.Tree().Zxid(), Err: q.Err})
-	case q.Op == wire.OpPing && !l.fresh && !l.has(PingAlways) && (!l.has(PingByLeader) || l.told.role != replica.Leading):
+	case q.Op == wire.OpPing && l.time().Mono > l.freshUntil && !l.has(PingAlways) && (!l.has(PingByLeader) || l.told.role != replica.Leading):
 		g.owed = true
 		return
+	case q.Op == wire.OpPing:
+		g.out = l.r.Answer(g.out, q)
+		l.inv.Pong(l.world.now, int(l.id))
 	default:
 		g.out = l.r.Answer(g.out, q)
 	}
@@ -320,13 +324,19 @@ func (l *life) deliver(a *replica.Applied) {
 
 // refresh notes whether clients may be told that their sessions live, and tells those who have waited for it.
 func (l *life) refresh(now replica.Time) {
-	was := l.fresh
-	if l.fresh = l.r.Fresh(now); was || !l.fresh {
+	switch {
+	case !l.r.Fresh(now):
+		l.freshUntil = -1
 		return
+	case l.told.role == replica.Standalone:
+		l.freshUntil = math.MaxInt64
+	default: // who stood still for a while must not answer by what it knew before
+		l.freshUntil = now.Mono + max(l.opts.Tick/2, 10)
 	}
 	for _, g := range l.inOrder {
 		if g.owed && l.guests[g.id] != nil {
 			g.owed = false
+			l.inv.Pong(l.world.now, int(l.id))
 			g.out = wire.AppendErrorFrame(g.out, wire.ReplyHeader{Xid: wire.XidPing, Zxid: l.r.Tree().Zxid()})
 			g.flush()
 		}

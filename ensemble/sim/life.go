@@ -39,7 +39,8 @@ type life struct {
 	dues    int
 	spun    int // how often in a row it was due at once
 	applied replica.Applied
-	fresh   bool
+
+	freshUntil int64 // till when, on the monotonic clock, clients may be told that their sessions live; -1: they may not
 
 	lane
 	dump dumping
@@ -87,7 +88,7 @@ type touch struct {
 
 func newLife(s *server) *life {
 	return &life{
-		server: s, alarm: math.MaxInt64, links: map[packet.LinkID]*link{}, guests: map[request.ConnID]*guest{},
+		server: s, alarm: math.MaxInt64, freshUntil: -1, links: map[packet.LinkID]*link{}, guests: map[request.ConnID]*guest{},
 	}
 }
 
@@ -421,6 +422,11 @@ func (l *life) lead() {
 	}
 	l.told.leads, l.told.epoch = true, current
 	l.inv.Establish(l.world.now, int(l.id), current)
+	for _, s := range l.servers {
+		if s != l.server && s.life != nil && s.life.told.leads {
+			l.counts.add("established beside an older leader")
+		}
+	}
 	l.phase(plan.OnEstablished)
 }
 

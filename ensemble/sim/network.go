@@ -271,6 +271,12 @@ func (e *end) reset() {
 	}
 }
 
+// lose ends the connection at this end alone. The other end hears of it when it says something and that arrives.
+func (e *end) lose() {
+	e.held = nil
+	e.net.machine(e.at).later(func() { e.take(item{fin: errReset}) })
+}
+
 // block puts a shape in the way.
 func (n *network) block(s *shape) {
 	n.shapes = append(n.shapes, s)

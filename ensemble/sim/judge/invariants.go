@@ -21,6 +21,7 @@ import (
 //	A7  whoever owns an ephemeral is open; a closed session commits nothing
 //	A8  on each connection zxids never fall, and an event comes before what shows it
 //	A9  every queue is within its bound
+//	A10 no client's ping is answered for long after another leader than the server's own has taken over
 //
 // The one idea is that all logs together are a tree of records. A record stands behind the same record in every log it is in,
 // since its leader put it there; so a log is one pointer to its last record, a truncation moves that pointer up, and to commit
@@ -36,6 +37,7 @@ type Invariants struct {
 	root    *record          // before the first
 	top     *record          // the last committed
 	leaders map[int64]int    // by epoch, who was established
+	reigns  []reign          // the same, in order of time
 	saved   map[int64]uint64 // by epoch, who has ever saved it as its current one
 	servers map[int]*member
 	conns   map[uint64]*stream
@@ -73,6 +75,12 @@ type member struct {
 	shut              *record // what it had on disk when it last believed its disk; nil: it does
 	doubts            bool    // it believes nothing of what it has on disk
 	lost              bool    // its disk was damaged or emptied, so that it may have less than it had
+}
+
+// A reign is an epoch whose leader was established.
+type reign struct {
+	epoch int64
+	since clock.Time
 }
 
 // A stream is what was sent on one connection.

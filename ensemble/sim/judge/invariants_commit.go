@@ -18,6 +18,7 @@ func (v *Invariants) Establish(now clock.Time, server int, epoch int64) {
 		v.changes++
 	}
 	v.leaders[epoch], s.leads = server, epoch
+	v.reigns = append(v.reigns, reign{epoch, now})
 	if !v.rules.quorum(v.saved[epoch]) {
 		v.fail(now, "A5", "server %d is established as leader of epoch %d, which is on the disk of no quorum", server, epoch)
 	}
@@ -30,6 +31,24 @@ func (v *Invariants) Establish(now clock.Time, server int, epoch int64) {
 		return
 	}
 	v.commit(now, s, s.last)
+}
+
+// Pong says that a server answers a client's ping, by which the client knows that its session lives. Sessions end by the word of
+// whoever leads: so a leader must know that nobody else has been leading for longer than Rules.Lag, and a learner that its leader
+// has known that as short a time ago.
+func (v *Invariants) Pong(now clock.Time, server int) {
+	s := v.server(server)
+	limit := v.rules.Lag
+	if s.leads < 0 {
+		limit *= 2
+	}
+	for _, r := range v.reigns {
+		if r.epoch > s.current && now > r.since+limit {
+			v.fail(now, "A10", "server %d, of epoch %d, answers a ping; server %d has led epoch %d since %v", server, s.current, v.leaders[r.epoch],
+				r.epoch, r.since)
+			return
+		}
+	}
 }
 
 // Depose says that a server no longer takes itself for the leader.

@@ -14,6 +14,7 @@ import (
 // A trio is three voters (and room for an observer, 4) whose steps a test tells one by one.
 type trio struct {
 	*judge.Invariants
+	t *testing.T
 	h *judge.History
 }
 
@@ -39,9 +40,9 @@ func plain(zxid znode.Zxid) []byte {
 }
 
 // newTrio has server 1 lead epoch 1, and all serve.
-func newTrio() *trio {
+func newTrio(t *testing.T) *trio {
 	h := judge.NewHistory()
-	y := &trio{judge.NewInvariants(h, judge.Rules{Voters: []int{1, 2, 3}, Tick: toyTick}), h}
+	y := &trio{judge.NewInvariants(h, judge.Rules{Voters: []int{1, 2, 3}, Tick: toyTick}), t, h}
 	for id := 1; id <= 4; id++ {
 		y.Start(0, id, judge.Boot{})
 		y.Load(0, id, 0, digest)
@@ -84,7 +85,7 @@ func (y *trio) agree(zxid znode.Zxid, by ...int) {
 
 // TestInvariantsBearWhatIsRight goes through what a good ensemble does in bad times.
 func TestInvariantsBearWhatIsRight(t *testing.T) {
-	y := newTrio()
+	y := newTrio(t)
 	y.agree(z(1, 1), 1, 2, 3)
 	y.agree(z(1, 2), 1, 2) // 3 is behind
 	y.log(z(1, 3), 1)      // the leader alone has this
@@ -94,7 +95,7 @@ func TestInvariantsBearWhatIsRight(t *testing.T) {
 	y.Reply(0, 1, 10, z(1, 0)+2)
 	require.Len(t, y.Violations(), 1, "an event was ahead of that reply")
 
-	y = newTrio()
+	y = newTrio(t)
 	y.agree(z(1, 1), 1, 2, 3)
 	y.agree(z(1, 2), 1, 2)
 	y.log(z(1, 3), 1)
@@ -286,9 +287,24 @@ func TestInvariantsFind(t *testing.T) {
 		{"A8", "an event behind the reply that shows it", func(y *trio) { y.Reply(0, 1, 5, z(1, 2)); y.Event(0, 1, 5, z(1, 2)) }},
 		{"A8", "events that fall", func(y *trio) { y.Event(0, 1, 5, z(1, 2)); y.Event(0, 1, 5, z(1, 1)) }},
 		{"A9", "a queue beyond its bound", func(y *trio) { y.Bound(0, 1, "requests", 11, 10) }},
+		{"A10", "a leader that is none any more and answers pings", func(y *trio) { // at zxids that are as good as any
+			y.log(z(1, 2), 3)
+			y.elect(2, 2, 2, 3)
+			y.Pong(2*toyTick, 1)
+			y.Pong(9*toyTick, 2)
+			require.Empty(y.t, y.Violations())
+			y.Pong(5*toyTick/2, 1)
+		}},
+		{"A10", "its observer that does", func(y *trio) {
+			y.log(z(1, 2), 3)
+			y.elect(2, 2, 2, 3)
+			y.Pong(4*toyTick, 4)
+			require.Empty(y.t, y.Violations())
+			y.Pong(5*toyTick, 4)
+		}},
 	} {
 		t.Run(c.check+"/"+c.name, func(t *testing.T) {
-			y := newTrio()
+			y := newTrio(t)
 			y.agree(z(1, 1), 1, 2, 3)
 			y.agree(z(1, 2), 1, 2)
 			require.Empty(t, y.Violations())

@@ -95,6 +95,10 @@ func (p *Plan) fault(r *rand.Rand, c Class) Fault {
 		f.Port = []Port{AllPorts, AllPorts, ElectionPort, QuorumPort}[r.IntN(4)]
 	}
 	switch c {
+	case Split, Isolate, Strand:
+		f.N = r.IntN(2)
+	}
+	switch c {
 	case Starve, SlowLink, SlowDisk, Echo:
 		f.Delay = clock.Time(1+r.Int64N(1<<uint(1+r.IntN(9)))) * clock.Millisecond
 	case Flap, Swizzle:

@@ -45,16 +45,16 @@ const (
 	PauseAll                 // all stop together
 	PauseClient              // client N stops
 	Starve                   // Who takes Delay longer for each turn of its core, its network and disk go on
-	Split                    // servers in Side hear nothing from the others, and the others nothing from them, on Port
+	Split                    // servers in Side hear nothing from the others, and the others nothing from them, on Port; N as with Isolate
 	Bridge                   // Side and the others are cut apart, but Who hears and is heard by all, on Port
-	Isolate                  // Who is cut off from all servers, on Port
+	Isolate                  // Who is cut off from all servers, on Port; N being 1, the others' ends of its connections break at once
 	OneWay                   // what Who sends to the servers in Side is lost, on Port; it hears them
 	Deaf                     // what the servers in Side send to Who is lost, on Port; they hear it
 	Flap                     // Isolate that comes and goes every Delay
 	Swizzle                  // the servers in Side are cut off one by one, Delay apart, and come back in another order
 	CutClients               // no client reaches Who
 	CutClient                // client N reaches no server
-	Strand                   // Who and the clients connected to it are cut off together from all other servers
+	Strand                   // Who and the clients connected to it are cut off together from all other servers; N as with Isolate
 	Reset                    // all connections between Who and the servers in Side break once, on Port
 	SlowLink                 // what passes between Who and all others takes Delay longer
 	Lossy                    // a share Rate of all segments, anywhere, has to be sent again
@@ -227,11 +227,11 @@ func (f *Fault) deed(who string) string {
 	case Starve:
 		return fmt.Sprintf("%s is slow by %v a turn %s", who, f.Delay, for_)
 	case Split:
-		return fmt.Sprintf("servers %v are cut off from the others%v %s", f.Side, f.Port, for_)
+		return fmt.Sprintf("servers %v are cut off from the others%v %s%s", f.Side, f.Port, for_, f.noticed())
 	case Bridge:
 		return fmt.Sprintf("only %s still links servers %v with the others%v %s", who, f.Side, f.Port, for_)
 	case Isolate:
-		return fmt.Sprintf("%s is cut off from all servers%v %s", who, f.Port, for_)
+		return fmt.Sprintf("%s is cut off from all servers%v %s%s", who, f.Port, for_, f.noticed())
 	case OneWay:
 		return fmt.Sprintf("%s is not heard by servers %v%v %s", who, f.Side, f.Port, for_)
 	case Deaf:
@@ -251,7 +251,7 @@ func (f *Fault) deed2(who, for_, down string) string {
 	case CutClient:
 		return fmt.Sprintf("client %d reaches nobody %s", f.N, for_)
 	case Strand:
-		return fmt.Sprintf("%s and its clients are cut off from all other servers %s", who, for_)
+		return fmt.Sprintf("%s and its clients are cut off from all other servers %s%s", who, for_, f.noticed())
 	case Reset:
 		return fmt.Sprintf("all connections between %s and servers %v%v break", who, f.Side, f.Port)
 	case SlowLink:
@@ -284,6 +284,14 @@ func (f *Fault) deed2(who, for_, down string) string {
 		return fmt.Sprintf("the leader is killed, and the next as soon as it is established, %d times, each back after %v", f.N, f.Delay)
 	}
 	return f.Class.String()
+}
+
+// noticed says who hears of a cut.
+func (f *Fault) noticed() string {
+	if f.N == 1 {
+		return "; only the others hear of it"
+	}
+	return ""
 }
 
 // A Shape is the ensemble a plan is for. Voters have the ids from 1, observers those behind them.

@@ -66,6 +66,8 @@ type Client struct {
 	giveUp clock.Time // when to take the connection for dead
 	sentAt clock.Time // something was sent
 	nextAt clock.Time // when to want something again
+	lull   bool       // asks for no writes
+	turnAt clock.Time // when to think again about that
 }
 
 // A mood is how lively a client is.
@@ -166,6 +168,9 @@ func (c *Client) Tick(now clock.Time, out *[]Effect) {
 // think is a time until the next request: mostly short, sometimes long, Mix.Think in the mean, so that requests come in bursts.
 func (c *Client) think() clock.Time {
 	mean := float64(c.mix.Think)
+	if !c.lull {
+		mean *= 1 - c.mix.Lull // what is not written at other times
+	}
 	if c.rand.IntN(5) > 0 {
 		mean *= 0.1
 	} else {

@@ -97,7 +97,13 @@ func (c *Client) want(now clock.Time, out *[]Effect) {
 		c.ask(now, wire.OpCloseSession, nil, out)
 		return
 	}
+	if now >= c.turnAt && c.mix.Lull > 0 {
+		c.lull, c.turnAt = c.rand.Float64() < c.mix.Lull, now+clock.Time(c.rand.Int64N(int64(2*c.timeout)))
+	}
 	h, ok := c.mix.pick(c.rand, func(h Habit) bool {
+		if c.lull && h.writes() {
+			return false
+		}
 		switch h {
 		case CloseSession, Abandon, Move, Sulk:
 			return c.mood == lively

@@ -15,7 +15,8 @@
 // What clients want is chosen to be hard on the servers rather than useful: a handful of names, so that everything meets; versions
 // taken from what the client last saw; sequential and ephemeral nodes; multis that half the time must fail; watches; syncs with a
 // read behind them; sessions that are closed, abandoned, or left alone just long enough to expire; moves from server to server.
-// Everything is bounded: names, nodes a client leaves, requests under way.
+// There are lulls in which a client writes nothing: a write that hangs on a server that is cut off hides what that server says of all
+// that is asked behind it. Everything is bounded: names, nodes a client leaves, requests under way.
 //
 // A [Mix] is drawn by the swarm rule: each habit is on with probability one half, with a weight of its own, since a run in which
 // one thing never happens often finds what a run of everything hides.
@@ -69,6 +70,9 @@ var habitNames = [habits]string{
 // String is the habit's name.
 func (h Habit) String() string { return habitNames[h] }
 
+// writes reports whether h asks for transactions.
+func (h Habit) writes() bool { return h <= Multi }
+
 // usual is what a habit weighs when it is on and its draw is average. The rare ones cost a session or a connection.
 var usual = [habits]int{
 	Create: 100, CreateEphemeral: 60, CreateSequential: 60, CreateEphemeralSequential: 60, CreateContainer: 15, SetData: 240, Delete: 70,
@@ -88,6 +92,7 @@ type Mix struct {
 	Wrong   float64     // probability that a version is not the one last seen, nor any
 	Blind   float64     // probability that a version is -1
 	Size    int         // bytes of data besides its unique stamp, at most
+	Lull    float64     // share of its time in which a client asks for no writes
 }
 
 // Draw draws a mix. Creating, setting and deleting are always on: a run needs writes.
@@ -98,6 +103,9 @@ func Draw(r *rand.Rand) Mix {
 	}
 	if r.IntN(4) == 0 {
 		m.Size = 1 << r.IntN(12)
+	}
+	if r.IntN(2) == 0 {
+		m.Lull = 0.2 + r.Float64()*0.5
 	}
 	for h := range habits {
 		factor := 1 + r.IntN(8) // quarters
@@ -112,8 +120,8 @@ func Draw(r *rand.Rand) Mix {
 // String is one line a reader can tell mixes apart by.
 func (m Mix) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d clients, %d names, window %d, a request every %v, timeout %d ms, data to %d bytes, watch %.2f, versions blind %.2f wrong %.2f;",
-		m.Clients, m.Names, m.Window, m.Think, m.Timeout, m.Size, m.Watch, m.Blind, m.Wrong)
+	fmt.Fprintf(&b, "%d clients, %d names, window %d, a request every %v, timeout %d ms, data to %d bytes, watch %.2f, versions blind %.2f wrong %.2f, lull %.2f;",
+		m.Clients, m.Names, m.Window, m.Think, m.Timeout, m.Size, m.Watch, m.Blind, m.Wrong, m.Lull)
 	for h, w := range m.Weights {
 		if w > 0 {
 			fmt.Fprintf(&b, " %v %d", Habit(h), w)
