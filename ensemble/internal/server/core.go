@@ -298,6 +298,9 @@ func (s *Server) applyBatch(now replica.Time) (more bool, err error) {
 	defer s.tree.Unlock()
 	for range applyMost {
 		if more, err = s.replica.Apply(&s.applied, now); !more || err != nil {
+			if s.replica.Untrusted() != nil {
+				s.attendAll() // nobody may read a tree that has turned out not to be what was agreed upon
+			}
 			return false, err
 		}
 		s.deliver(&s.applied)

@@ -17,6 +17,8 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/internal/link"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/packet"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
@@ -176,6 +178,59 @@ func TestSnapshotNobodyAskedFor(t *testing.T) {
 		require.Equal(t, before, s.facts())
 		require.NoError(t, s.Close())
 		require.Error(t, s.peers.Snapshot(conn, 1, nil, strings.NewReader("ZKSN")), "nor of a server that has ended")
+	})
+}
+
+// A tree that turns out to be wrong is read by nobody from that moment on: clients are gone before readers are let in again.
+func TestNobodyReadsATreeThatDiverged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, 0, nil)
+		l := c.mustServe()
+		l.write("before", 1)
+		f := c.follower()
+		v := f.mustDial()
+		v.mustCall(wire.OpSync, &wire.SyncRequest{Path: []byte("/")})
+		writer := l.mustDial()
+		v.mustCall(wire.OpSync, &wire.SyncRequest{Path: []byte("/")})
+		s := f.running()
+		var applied, why, read error
+		s.inCore(func() {
+			s.tree.Lock()
+			var res tree.Result
+			s.replica.Tree().Apply(&txn.Txn{
+				Header: txn.Header{Zxid: s.replica.Tree().Zxid(), Type: wire.OpSetData},
+				Body:   &txn.SetData{Path: "/before-0", Data: []byte("a bit has flipped"), Version: 1},
+			}, &res)
+			s.tree.Unlock()
+			writer.Send(wire.OpCreate, &wire.CreateRequest{Path: "/after", ACL: znode.OpenACL()})
+			applied = writer.Flush(t.Context())
+			for !s.replica.Applicable() && applied == nil { // as the core does, but for applying
+				time.Sleep(time.Millisecond)
+				now := s.now()
+				applied = s.completed(now)
+				s.inMu.Lock()
+				s.in, s.taken = s.taken, s.in
+				s.inMu.Unlock()
+				for i := range s.taken.peers {
+					s.peers.take(&s.taken.peers[i], now)
+				}
+				s.taken.reset()
+				s.perform(now)
+			}
+			if applied == nil {
+				_, applied = s.applyBatch(s.now())
+			}
+			why = s.replica.Untrusted()
+			ctx, cancel := context.WithTimeout(t.Context(), tick)
+			defer cancel()
+			_, read = v.Call(ctx, wire.OpGetData, &wire.WatchRequest{Path: "/before-0"})
+		})
+		require.NoError(t, applied)
+		require.ErrorIs(t, why, replica.ErrDiverged)
+		require.Error(t, read)
+		require.NotErrorIs(t, read, context.DeadlineExceeded, "its connection is still there")
+		c.mustServe()
+		c.mustAgree()
 	})
 }
 
