@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The story has its turns in this order, its tokens grow, and it is over in a few seconds: of virtual time, since in real time a
-// session of one second ends by itself where the machine is busy.
+// session as short as these ends by itself where the machine is busy.
 func TestStory(t *testing.T) {
 	var out bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
