@@ -78,6 +78,7 @@ func (s *Server) run() {
 		case <-s.stopping:
 			return
 		}
+		s.stage.begin(s)
 		now, err := s.turn(due)
 		if f != nil {
 			f() // behind all that had come in when it was asked for
@@ -85,6 +86,7 @@ func (s *Server) run() {
 				now, err = s.turn(false)
 			}
 		}
+		s.stage.end()
 		if err != nil {
 			s.fail(err)
 			return

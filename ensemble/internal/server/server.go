@@ -115,6 +115,7 @@ type Server struct {
 	unsettled bool         // what was loaded does not match its last digest
 
 	// The core's own.
+	stage                              stage
 	writer                             *writer
 	applied                            replica.Applied
 	taken                              inbox
@@ -166,7 +167,7 @@ func Start(cfg Config) (_ *Server, err error) {
 		cfg: cfg, log: cfg.Log, begun: time.Now(),
 		complained: make(map[string]time.Time), wake: make(chan struct{}, 1), ask: make(chan func()),
 		conns: make(map[request.ConnID]guest), changed: make(chan struct{}), owed: make(map[request.ConnID]bool),
-		stopping: make(chan struct{}), done: make(chan struct{}),
+		stopping: make(chan struct{}), done: make(chan struct{}), stage: stage{name: "core"},
 	}
 	s.freshUntil.Store(-1)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -194,6 +195,7 @@ func Start(cfg Config) (_ *Server, err error) {
 
 	s.running.Go(s.writer.run) // ends with stopping
 	s.running.Go(s.run)        // ends with stopping
+	s.running.Go(s.watchdog)   // ends with stopping
 	for _, l := range cfg.Listeners {
 		s.running.Go(func() { // ends when the front is closed
 			serve := s.front.Serve

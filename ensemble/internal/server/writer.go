@@ -23,6 +23,7 @@ type writer struct {
 	queued   []replica.DiskOp // handed over, oldest first
 	finished []finishedOp     // done, and not taken by the core
 
+	stage stage // at work on an operation or a job
 	fsync latency
 	group []txnlog.Record // the goroutine's own
 	ops   []replica.DiskOp
@@ -36,7 +37,7 @@ type finishedOp struct {
 }
 
 func newWriter(s *Server) *writer {
-	return &writer{server: s, wake: make(chan struct{}, 1), jobs: make(chan job)}
+	return &writer{server: s, wake: make(chan struct{}, 1), jobs: make(chan job), stage: stage{name: "disk"}}
 }
 
 // A job is something to be done with the store between two operations.
@@ -137,9 +138,12 @@ func (w *writer) run() {
 		select {
 		case <-w.wake:
 		case j := <-w.jobs:
-			j.done <- j.do()
+			w.work(j)
 		case <-quiet.C:
-			if err := w.server.store.Settle(); err != nil {
+			w.stage.begin(w.server)
+			err := w.server.store.Settle()
+			w.stage.end()
+			if err != nil {
 				w.server.fail(err)
 				return
 			}
@@ -155,12 +159,20 @@ func (w *writer) run() {
 			}
 			select {
 			case j := <-w.jobs: // also when there never is nothing to do
-				j.done <- j.do()
+				w.work(j)
 			default:
 			}
 		}
 		quiet.Reset(settleAfter)
 	}
+}
+
+// work does a job.
+func (w *writer) work(j job) {
+	w.stage.begin(w.server)
+	err := j.do()
+	w.stage.end()
+	j.done <- err
 }
 
 // turn does what is queued: one operation, or records in one sync, at most Config.MaxBatch of them and at least one group.
@@ -182,11 +194,13 @@ func (w *writer) turn() (more bool, err error) {
 		return false, nil
 	}
 	var done finishedOp
+	w.stage.begin(w.server)
 	if w.ops[0].Kind == replica.DiskAppend {
 		err = w.write(w.ops)
 	} else {
 		done, err = w.change(w.ops[0])
 	}
+	w.stage.end()
 	if err != nil {
 		return false, err
 	}
