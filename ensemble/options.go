@@ -43,7 +43,7 @@ type Options struct {
 	Network *Network
 
 	TickTime          time.Duration // unit of session deadlines, whole milliseconds (tickTime); default 3s
-	MinSessionTimeout time.Duration // shortest session timeout granted; default 2 ticks
+	MinSessionTimeout time.Duration // shortest session timeout granted, and how long clients are kept without a leader; default 2 ticks
 	MaxSessionTimeout time.Duration // longest session timeout granted; default 20 ticks
 
 	Limits     Limits

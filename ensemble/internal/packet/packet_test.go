@@ -21,6 +21,7 @@ import (
 func TestPacketBytes(t *testing.T) {
 	info := packet.LearnerInfo{ServerID: 2, Protocol: packet.Protocol}
 	leader := packet.LeaderInfo{Protocol: packet.Protocol}
+	asked, told := packet.Revalidate{Session: 0x100, Timeout: 4000}, packet.Revalidated{Session: 0x100, Valid: true}
 	for _, c := range []struct {
 		p    packet.Packet
 		want string
@@ -33,6 +34,13 @@ func TestPacketBytes(t *testing.T) {
 		{packet.Packet{Type: packet.TypeUpToDate, Zxid: -1}, "0000000C FFFFFFFFFFFFFFFF FFFFFFFF FFFFFFFF"},
 		{packet.Packet{Type: packet.TypePing, Zxid: 1, Data: packet.AppendTouches(nil, nil)}, "00000005 0000000000000001 00000000 FFFFFFFF"},
 		{packet.Packet{Type: packet.TypeRequest, Zxid: -1, IDs: []znode.ID{}}, "00000001 FFFFFFFFFFFFFFFF FFFFFFFF 00000000"},
+		// What the recordings do not show.
+		{packet.Packet{Type: packet.TypeTrunc, Zxid: znode.MakeZxid(1, 5)}, "0000000E 0000000100000005 FFFFFFFF FFFFFFFF"},
+		{packet.Packet{Type: packet.TypeAckEpoch, Zxid: -1, Data: jute.AppendInt32(nil, -1)}, "00000012 FFFFFFFFFFFFFFFF 00000004 FFFFFFFF FFFFFFFF"},
+		{packet.Packet{Type: packet.TypePing, Zxid: 1, Data: packet.AppendTouches(nil, []packet.Touch{{Session: 0x100, Timeout: 4000}, {Session: -2, Timeout: 1}})},
+			"00000005 0000000000000001 00000018 0000000000000100 00000FA0 FFFFFFFFFFFFFFFE 00000001 FFFFFFFF"},
+		{packet.Packet{Type: packet.TypeRevalidate, Zxid: -1, Data: asked.AppendJute(nil)}, "00000006 FFFFFFFFFFFFFFFF 0000000C 0000000000000100 00000FA0 FFFFFFFF"},
+		{packet.Packet{Type: packet.TypeRevalidate, Zxid: -1, Data: told.AppendJute(nil)}, "00000006 FFFFFFFFFFFFFFFF 00000009 0000000000000100 01 FFFFFFFF"},
 	} {
 		want, err := hex.DecodeString(strings.ReplaceAll(c.want, " ", ""))
 		require.NoError(t, err)
