@@ -118,7 +118,7 @@ func (f *faults) onNetwork(x plan.Fault, s *server) {
 	case plan.CutClients:
 		f.cut(x, s, between([]port{clientPort}, me, f.allClients()))
 	case plan.Strand:
-		f.strand(x, s, all)
+		f.strand(x, s, in, out)
 	case plan.Reset:
 		f.reset(x, s, on, in)
 	case plan.SlowLink:
@@ -136,16 +136,15 @@ func (f *faults) onNetwork(x plan.Fault, s *server) {
 	}
 }
 
-// strand cuts a server and its clients off from all others.
-func (f *faults) strand(x plan.Fault, s *server, others []node) {
-	var with []node
+// strand cuts servers and their clients off from all others.
+func (f *faults) strand(x plan.Fault, s *server, company, others []node) {
+	side := append([]node{s.node()}, company...)
 	for _, e := range f.net.ends {
-		if e.port == clientPort && e.open && e.at >= firstClient && e.peer.at == s.node() {
-			with = append(with, e.at)
+		if e.port == clientPort && e.open && e.at >= firstClient && slices.Contains(side, e.peer.at) && !slices.Contains(side, e.at) {
+			side = append(side, e.at)
 		}
 	}
-	cuts := between(portsOf(plan.AllPorts), []node{s.node()}, others)
-	f.part(x, s, append(cuts, between([]port{clientPort}, with, others)...), others)
+	f.part(x, s, between([]port{electionPort, quorumPort, clientPort}, side, others), others)
 }
 
 // reset breaks connections, once.

@@ -34,14 +34,15 @@ func (v *Invariants) Establish(now clock.Time, server int, epoch int64) {
 }
 
 // Pong says that a server answers a client's ping, by which the client knows that its session lives. Sessions end by the word of
-// whoever leads: so a leader must know that nobody else has been leading for longer than Rules.Lag, and a learner that its leader
-// has known that as short a time ago.
+// whoever leads: so a leader must know that nobody else has been leading for longer than a tick and a half, and a learner that its
+// leader has known that as short a time ago.
 func (v *Invariants) Pong(now clock.Time, server int) {
 	s := v.server(server)
-	limit := v.rules.Lag
+	limit := 2 * v.rules.Tick // a tick and a half that the last answers of a quorum may be old, and half a tick until that is looked at again
 	if s.leads < 0 {
-		limit *= 2
+		limit += v.rules.Tick * 3 / 2
 	}
+	limit += limit * clock.Time(v.rules.MaxDrift) / 1_000_000
 	for _, r := range v.reigns {
 		if r.epoch > s.current && now > r.since+limit {
 			v.fail(now, "A10", "server %d, of epoch %d, answers a ping; server %d has led epoch %d since %v", server, s.current, v.leaders[r.epoch],

@@ -298,7 +298,7 @@ func TestInvariantsFind(t *testing.T) {
 		{"A10", "its observer that does", func(y *trio) {
 			y.log(z(1, 2), 3)
 			y.elect(2, 2, 2, 3)
-			y.Pong(4*toyTick, 4)
+			y.Pong(15*toyTick/4, 4)
 			require.Empty(y.t, y.Violations())
 			y.Pong(5*toyTick, 4)
 		}},

@@ -59,7 +59,6 @@ type Rules struct {
 	Extended     bool       // there are TTL nodes (extendedTypesEnabled)
 	MaxDrift     int64      // parts per million any server's clock may be wrong; 0: 100000, a tenth
 	Slack        clock.Time // how much older than an answered ping the touches may be that the leader knows of; 0: two ticks
-	Lag          clock.Time // for how long a leader may answer pings when another has taken over; its learners twice that; 0: 2.25 ticks
 	Patience     clock.Time // how long after healing a request may take (C13); 0: 60 seconds
 }
 
@@ -69,9 +68,6 @@ func (r *Rules) fill() {
 	}
 	if r.Slack == 0 {
 		r.Slack = 2 * r.Tick
-	}
-	if r.Lag == 0 {
-		r.Lag = r.Tick * 9 / 4
 	}
 	if r.Patience == 0 {
 		r.Patience = 60 * clock.Second

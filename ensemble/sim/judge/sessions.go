@@ -189,7 +189,7 @@ func (c *Case) afterlife(f *findings, lives map[znode.SessionID]*life) {
 		if l == nil || l.closed == nil || !o.Returned.Happened() || o.Type == wire.OpCloseSession || o.Err == znode.CodeSessionExpired {
 			continue
 		}
-		if o.Type == wire.OpPing && o.Invoked.At > l.closed.Committed.At+2*c.rules.Slack {
+		if o.Type == wire.OpPing && o.Invoked.At > l.closed.Committed.At+c.rules.Slack {
 			f.add(o.Returned.At, "%s: its session was closed at %v, at %v, and its owner is still led to believe that it lives", c.describe(i),
 				l.closed.Zxid, l.closed.Committed.At)
 			continue

@@ -12,7 +12,7 @@ import (
 // everything stays rare, or nothing would ever be written.
 var often = [classes]float64{
 	Kill: 8, PowerLoss: 8, KillAll: 0.7, PowerOut: 0.7, CrashPoint: 8, Pause: 8, PauseAll: 0.7, PauseClient: 6, Starve: 4, Split: 5,
-	Bridge: 3, Isolate: 8, OneWay: 5, Deaf: 5, Flap: 2, Swizzle: 2, CutClients: 6, CutClient: 8, Strand: 4, Reset: 12, SlowLink: 6,
+	Bridge: 3, Isolate: 8, OneWay: 5, Deaf: 5, Flap: 2, Swizzle: 2, CutClients: 6, CutClient: 8, Strand: 8, Reset: 12, SlowLink: 6,
 	Lossy: 4, SlowDisk: 6, StallDisk: 5, FullDisk: 3, BadWrite: 5, LostSync: 4, BitFlip: 2, BitFlipLog: 2, Amnesia: 2, Drift: 4, Jump: 6,
 	Echo: 4, Churn: 1,
 }
@@ -65,7 +65,7 @@ func (p *Plan) fault(r *rand.Rand, c Class) Fault {
 	f.Who = Target{Role: []Role{Anyone, Leader, Leader, Follower}[r.IntN(4)], Pick: r.Uint32()}
 	servers := s.Voters + s.Observers
 	switch c {
-	case Kill, PowerLoss, Pause, Isolate, Reset, StallDisk:
+	case Kill, PowerLoss, Pause, Isolate, Strand, Reset, StallDisk:
 		if r.IntN(3) == 0 {
 			f.On = Phase(1 + r.IntN(int(phases)-1))
 		}
@@ -87,6 +87,8 @@ func (p *Plan) fault(r *rand.Rand, c Class) Fault {
 		f.N, f.Delay = 2+r.IntN(4), clock.Time(100+r.Int64N(2000))*clock.Millisecond
 	}
 	switch c {
+	case Strand:
+		f.Side = s.company(r)
 	case Split, Bridge, Swizzle, OneWay, Deaf, Reset:
 		f.Side = some(r, 1+r.IntN(max(servers-1, 1)), servers)
 	}
@@ -105,6 +107,18 @@ func (p *Plan) fault(r *rand.Rand, c Class) Fault {
 		f.Delay = clock.Time(50+r.Int64N(int64(max(f.Span/clock.Millisecond/6, 1)))) * clock.Millisecond
 	}
 	return f
+}
+
+// company are servers that, with one more, are no quorum, and mostly few.
+func (s Shape) company(r *rand.Rand) []int {
+	voters := r.IntN(max(s.minority(), 1))
+	side := some(r, voters, s.Voters)
+	for id := s.Voters + 1; id <= s.Voters+s.Observers; id++ {
+		if r.IntN(2) == 0 {
+			side = append(side, id)
+		}
+	}
+	return side
 }
 
 // span is how long a fault lasts: mostly around what a server waits before it acts, which is where the decisions are; sometimes much

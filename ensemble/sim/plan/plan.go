@@ -54,7 +54,7 @@ const (
 	Swizzle                  // the servers in Side are cut off one by one, Delay apart, and come back in another order
 	CutClients               // no client reaches Who
 	CutClient                // client N reaches no server
-	Strand                   // Who and the clients connected to it are cut off together from all other servers; N as with Isolate
+	Strand                   // Who, the servers in Side and the clients connected to any of them are cut off together; N as with Isolate
 	Reset                    // all connections between Who and the servers in Side break once, on Port
 	SlowLink                 // what passes between Who and all others takes Delay longer
 	Lossy                    // a share Rate of all segments, anywhere, has to be sent again
@@ -251,7 +251,7 @@ func (f *Fault) deed2(who, for_, down string) string {
 	case CutClient:
 		return fmt.Sprintf("client %d reaches nobody %s", f.N, for_)
 	case Strand:
-		return fmt.Sprintf("%s and its clients are cut off from all other servers %s%s", who, for_, f.noticed())
+		return fmt.Sprintf("%s, servers %v and their clients are cut off together from all others %s%s", who, f.Side, for_, f.noticed())
 	case Reset:
 		return fmt.Sprintf("all connections between %s and servers %v%v break", who, f.Side, f.Port)
 	case SlowLink:
