@@ -337,6 +337,15 @@ func keeps(seeds int) map[string]func(disk.Unsynced) bool {
 	return m
 }
 
+// stride is how many changes of a script the tests that try each of them go on at a time. With -short, as the race detector is run,
+// that is not each of them: the run without it tries them all.
+func stride() int64 {
+	if testing.Short() {
+		return 5
+	}
+	return 1
+}
+
 // The script is crashed at every change it makes on the disk, before it and after it, with what was unsynced lost, kept, and in
 // part. Every time all that was promised is there after a restart, nothing is half there, and the server goes on.
 func TestCrashEverywhere(t *testing.T) {
@@ -347,7 +356,7 @@ func TestCrashEverywhere(t *testing.T) {
 	whole := crashable()
 	require.NoError(t, newLife(whole).script())
 	runs := 0
-	for step := int64(1); step <= whole.Steps(); step++ {
+	for step := int64(1); step <= whole.Steps(); step += stride() {
 		for _, after := range []bool{false, true} {
 			m := crashable()
 			m.CrashAt(step, after)
@@ -398,7 +407,7 @@ func TestFailEverywhere(t *testing.T) {
 	whole := crashable()
 	require.NoError(t, newLife(whole).script())
 	eio := errors.New("input/output error")
-	for step := int64(1); step <= whole.Steps(); step++ {
+	for step := int64(1); step <= whole.Steps(); step += stride() {
 		for _, cause := range []error{eio, disk.ErrNoSpace} {
 			m := crashable()
 			m.SetFault(func(op disk.Op) disk.Fault {

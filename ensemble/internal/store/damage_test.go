@@ -57,7 +57,7 @@ func TestEveryFlippedBit(t *testing.T) {
 		require.Positive(t, counts[snapshot.Name{Zxid: 2, Compression: v.compression}.String()])
 		if v.compression == snapshot.None {
 			for name, size := range map[string]int{"log.3": fileLen(3, 4), "log.5": fileLen(5, 6), acceptedName: 1, currentName: 1} {
-				each := int(stride(name))
+				each := int(bits(name))
 				require.Equal(t, (8*size+each-1)/each, counts[name], "every bit that was flipped in %s", name)
 			}
 		}
@@ -70,7 +70,7 @@ func flipEvery(t *testing.T, m *disk.Mem, dir, name string) (refused int) {
 	path := filepath.Join(dir, versionDir, name)
 	size, err := m.Stat(path)
 	require.NoError(t, err)
-	for bit := int64(0); bit < size.Size*8; bit += stride(name) {
+	for bit := int64(0); bit < size.Size*8; bit += bits(name) {
 		broken := m.CrashClone(disk.KeepAll)
 		require.NoError(t, broken.FlipBit(path, bit/8, uint(bit%8)))
 		s, d, rec, err := recoverIn(broken, small())
@@ -88,18 +88,16 @@ func flipEvery(t *testing.T, m *disk.Mem, dir, name string) (refused int) {
 	return refused
 }
 
-// stride goes through long files in larger steps: those that are not needed, and snapshots, whose every bit is tried where
+// bits goes through long files in larger steps: those that are not needed, and snapshots, whose every bit is tried where
 // they are read.
-func stride(name string) int64 {
+func bits(name string) int64 {
 	switch {
 	case name == witnessName, name == txnlog.SpareName, name == "log.1":
 		return 499
 	case strings.HasPrefix(name, "snapshot."):
 		return 7
-	case testing.Short():
-		return 5
 	}
-	return 1
+	return stride()
 }
 
 // mustNotMatter says where a flipped bit may go unnoticed: before the snapshot, behind the last record, in the witness itself.

@@ -401,7 +401,7 @@ func TestCrashInHealing(t *testing.T) {
 			c.harm(t, start)
 			start = start.CrashClone(disk.KeepAll)
 			seeds := 1
-			for step := int64(1); ; step++ {
+			for step := int64(1); ; step += stride() {
 				done := false
 				for _, after := range []bool{false, true} {
 					m := start.CrashClone(disk.KeepAll)
