@@ -44,7 +44,7 @@ type job struct {
 type finished struct {
 	op          replica.DiskOp
 	tree        *tree.Tree
-	unreachable bool
+	unreachable error // why it could not be done
 }
 
 // enqueue hands operations over, as package server does.
@@ -171,8 +171,13 @@ func (l *life) completed(now replica.Time) {
 	l.in.done = nil
 	for i := range done {
 		f := &done[i]
-		if f.unreachable {
-			l.r.Unreachable(&f.op, now)
+		if f.unreachable != nil {
+			damage := f.unreachable
+			if !errors.Is(damage, disk.ErrDamaged) {
+				damage = nil
+			}
+			l.world.say("server %d: cannot cut its log: %v", l.id, f.unreachable)
+			l.r.Unreachable(&f.op, damage, now)
 			continue
 		}
 		l.r.Written(&f.op, f.tree, now)
@@ -258,7 +263,7 @@ func (l *life) jobOf(op replica.DiskOp) job {
 		j.do = func() (err error) {
 			l.inv.Truncating(l.world.now, id, op.Zxid)
 			if err = l.st.Truncate(op.Zxid); errors.Is(err, store.ErrUnreachable) {
-				f.unreachable = true
+				f.unreachable = err
 				return nil
 			}
 			if err == nil && op.Reload && !l.has(NoReload) {
@@ -267,7 +272,7 @@ func (l *life) jobOf(op replica.DiskOp) job {
 			return err
 		}
 		j.then = func() {
-			if !f.unreachable {
+			if f.unreachable == nil {
 				l.inv.Truncated(l.world.now, id)
 			}
 			l.done(f)

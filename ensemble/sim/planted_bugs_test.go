@@ -84,9 +84,9 @@ var planted = []bug{
 	{name: "trunc-skipped", lie: "TRUNC is taken for DIFF: what the leader does not have stays", edits: []edit{{
 		"zab/following.go", "\t\tl.changing, l.target = Truncate, p.Zxid\n\t\t*out = append(*out, Effect{Kind: Truncate, Zxid: p.Zxid})\n", ""}}},
 	{name: "trunc-spares-the-queue", lie: "what was truncated from the log still waits to be applied", edits: []edit{{
-		"replica/following.go", "\t\tr.waiting.truncate(e.Zxid)\n", ""}}},
+		"replica/roles.go", "\tr.waiting.truncate(op.Zxid)\n", ""}}},
 	{name: "trunc-spares-the-history", lie: "what was truncated from the log is still given to learners later", edits: []edit{{
-		"replica/following.go", "\t\tr.history.Truncate(e.Zxid)\n", ""}}},
+		"replica/roles.go", "\tr.history.Truncate(op.Zxid)\n", ""}}},
 	{name: "trunc-spares-the-tree", lie: "the tree keeps what was truncated from the log", edits: []edit{{
 		"replica/following.go", "Reload: r.tree.Zxid() > e.Zxid}", "Reload: false}"}}},
 	{name: "trunc-one-too-many", lie: "TRUNC cuts one transaction more than it should where that can be made up for", edits: []edit{{

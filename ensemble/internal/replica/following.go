@@ -39,6 +39,16 @@ func (r *Replica) dial() {
 	r.link(LinkOp{Kind: LinkDial, Server: r.vote.Leader})
 }
 
+// comeAgain leaves the leader's link, and calls the same leader anew, in the role that we have.
+func (r *Replica) comeAgain(err error, now Time) {
+	for _, id := range r.links {
+		r.link(LinkOp{Kind: LinkClose, Link: id, Err: err})
+	}
+	r.links, r.learner = r.links[:0], nil
+	r.elected, r.agreed, r.heard, r.tries = now.Mono, 0, false, 0
+	r.dial()
+}
+
 // redial tries again when it is time.
 func (r *Replica) redial(now Time) {
 	if !r.dialing && now.Mono >= r.retryAt {
@@ -66,8 +76,11 @@ func (r *Replica) Linked(server packet.ServerID, id packet.LinkID, now Time) {
 	}
 	r.dialing = false
 	r.links = append(r.links, id)
+	if r.uncutBy != server {
+		r.uncut = zab.Uncut{}
+	}
 	r.learner = zab.NewLearner(zab.LearnerConfig{
-		Self: r.cfg.Self, Leader: server, Observer: r.role == Observing, Untrusted: r.untrusted != nil,
+		Self: r.cfg.Self, Leader: server, Observer: r.role == Observing, Untrusted: r.untrusted != nil, Uncut: r.uncut,
 		Tick: r.cfg.Tick, InitLimit: r.cfg.InitLimit, SyncLimit: r.cfg.SyncLimit,
 		Quorum: r.cfg.Quorum, AcceptedEpoch: r.epochs.accepted, CurrentEpoch: r.epochs.current, Last: r.synced,
 	}, now.Mono, &r.effects)
@@ -87,13 +100,12 @@ func (r *Replica) BeginInstall(id packet.LinkID) bool {
 	if r.replacing || !r.Installing(id) {
 		return false
 	}
-	r.replacing, r.partial = true, !r.learner.Ours() || r.untrusted != nil
+	r.replacing, r.partial = true, r.learner.Partial()
 	return true
 }
 
-// Partial reports whether the snapshot that is being made durable is not to be believed without what follows it: one of Apache's has
-// parts of that in it; and a server that has lost data may have acknowledged more than a snapshot has, of which nobody but the
-// ensemble as a whole knows. Whoever makes it durable has to note that, until a DiskWhole.
+// Partial reports whether the snapshot that is being made durable is not to be believed without what follows it, as zab's Learner says.
+// Whoever makes it durable has to note that, until a DiskWhole.
 func (r *Replica) Partial() bool { return r.partial }
 
 // NotInstalled says that the snapshot has not come to its end, and that what was there before still is.
@@ -123,6 +135,7 @@ func (r *Replica) Installed(id packet.LinkID, t *tree.Tree, now Time) {
 	r.publish(now)
 	r.logged, r.synced, r.committed = zxid, zxid, zxid
 	r.history.Reset(zxid)
+	r.uncut = zab.Uncut{}
 	if !r.Installing(id) {
 		if r.partial && r.untrusted == nil {
 			r.untrusted = ErrFuzzy
@@ -130,7 +143,7 @@ func (r *Replica) Installed(id packet.LinkID, t *tree.Tree, now Time) {
 		r.look(now)
 		return
 	}
-	r.installing, r.installed, r.fuzzy = false, true, !r.learner.Ours()
+	r.installing, r.installed, r.fuzzy = false, true, r.partial
 	r.learner.Installed(zxid, now.Mono, &r.effects)
 	r.handle(now)
 }
@@ -145,9 +158,6 @@ func (r *Replica) learn(e *zab.Effect, now Time) {
 		if op.Reload {
 			r.closeAll()
 		}
-		r.waiting.truncate(e.Zxid)
-		r.history.Truncate(e.Zxid)
-		r.logged = min(r.logged, e.Zxid)
 		r.disk(op)
 	case zab.Install:
 		r.installing = true
@@ -164,6 +174,10 @@ func (r *Replica) learn(e *zab.Effect, now Time) {
 	case zab.Pass:
 		r.told(&e.Packet, now)
 	case zab.Abandon:
+		if errors.Is(e.Err, zab.ErrTruncate) {
+			r.comeAgain(e.Err, now)
+			return
+		}
 		if errors.Is(e.Err, zab.ErrTimeout) {
 			// Its links may stand for a long time yet. Nobody needs to wait for the vote of who has fallen silent.
 			r.silent = r.vote.Leader

@@ -233,7 +233,7 @@ func TestTruncate(t *testing.T) {
 	})
 }
 
-// The log may not lead back to where histories part: then nothing is to be trusted.
+// What is on disk may not lead back to where histories part. It is as good as any other, also when without it there is no quorum.
 func TestUnreachable(t *testing.T) {
 	worlds(t, three, func(w *world) {
 		w.start()
@@ -250,12 +250,45 @@ func TestUnreachable(t *testing.T) {
 			old.stall = nil
 			w.until(func() bool { return len(old.queued) == 0 }, "it has seen that it cannot")
 		}
+		if other := w.others(old)[w.rng.IntN(2)]; w.rng.IntN(2) == 0 {
+			other.crash()
+		}
 		w.connectAll()
+		w.until(func() bool {
+			require.NoError(w, old.r.Untrusted())
+			return w.seen("cannot be taken back") && w.seen("SNAP") && w.served()
+		}, "all serve")
+		w.everywhere("/never", false)
+		w.everywhere("/b", true)
+	})
+}
+
+// A log that turns out damaged when it is to be cut is not to be trusted.
+func TestUnreachableForDamage(t *testing.T) {
+	worlds(t, three, func(w *world) {
+		w.start()
+		old := w.astray()
+		old.boot(nil)
+		old.compact()
+		old.disk.damaged = errors.New("a record is not what it was")
+		w.connectAll()
+		w.until(func() bool { return old.r.Untrusted() != nil }, "it has seen the damage")
+		require.ErrorIs(w, old.r.Untrusted(), replica.ErrTruncate)
+		require.ErrorIs(w, old.r.Untrusted(), old.disk.damaged)
 		w.mustServe()
 		w.everywhere("/never", false)
 		w.everywhere("/b", true)
-		require.True(w, w.seen("cannot be taken back"))
 	})
+}
+
+// others are the hosts besides one.
+func (w *world) others(than *host) (others []*host) {
+	for _, h := range w.hosts {
+		if h != than {
+			others = append(others, h)
+		}
+	}
+	return others
 }
 
 // untold makes a follower log what its leader forgets, and the others have another epoch without it. It goes back, as it runs.

@@ -437,7 +437,7 @@ func (h *host) finish() {
 		reloaded, ok := h.write(&ops[i])
 		if !ok {
 			h.w.note("%d cannot be taken back to %v", h.id, ops[i].Zxid)
-			h.r.Unreachable(&ops[i], h.w.time())
+			h.r.Unreachable(&ops[i], h.disk.damaged, h.w.time())
 			continue
 		}
 		h.w.note("%d has on disk: kind %d, zxid %v, epoch %d", h.id, ops[i].Kind, ops[i].Zxid, ops[i].Epoch)

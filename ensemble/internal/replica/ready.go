@@ -42,7 +42,7 @@ const (
 	DiskCurrentEpoch                  // save Epoch as the current one
 	DiskTruncate                      // take the log back to Zxid; with Reload, read the tree again afterwards
 	DiskServed                        // note that this server has served
-	DiskWhole                         // note that everything is there that belongs to a snapshot from a leader of Apache's
+	DiskWhole                         // note that everything is there that belongs to a snapshot that was Partial
 )
 
 // A DiskOp is one of them.

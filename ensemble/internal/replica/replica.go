@@ -172,9 +172,11 @@ type Replica struct {
 	installed   bool            // a snapshot has been taken over, and not yet all that follows it
 	replacing   bool            // it is about to replace what is on disk
 	partial     bool            // that is not to be believed without what follows
-	fuzzy       bool            // what is on disk came from a leader of Apache's, and lacks what makes it whole
-	askedEpoch  int64           // in which the leader was last asked for anything
-	heard       bool            // it has said something
+	fuzzy       bool            // what is on disk is partial, and what follows is not all there
+	uncut       zab.Uncut       // where uncutBy told us to cut the log, and it could not be done; as long as what is on disk is the same
+	uncutBy     packet.ServerID
+	askedEpoch  int64 // in which the leader was last asked for anything
+	heard       bool  // it has said something
 	tries       int
 	elected     int64  // when the leader was elected that is dialled
 	retryAt     int64  // when to dial again

@@ -15,10 +15,10 @@ import (
 var (
 	// ErrNewcomer: it is empty, and others are not.
 	ErrNewcomer = errors.New("replica: this server is empty and others are not: it takes over their data before it votes")
-	// ErrFuzzy: it has a snapshot that was taken while the tree changed, and not what followed.
+	// ErrFuzzy: it has a snapshot that must not be believed without what followed, and not all of that.
 	ErrFuzzy = errors.New("replica: the leader was lost between its snapshot and what makes that whole")
-	// ErrTruncate: it was told to go back to where it cannot go back.
-	ErrTruncate = errors.New("replica: the log does not lead to where the leader's history parts from it")
+	// ErrTruncate: the log was found damaged when it was to be cut.
+	ErrTruncate = errors.New("replica: the log cannot be cut")
 )
 
 var errNoLeader = errors.New("replica: the elected leader does not answer")
@@ -313,7 +313,9 @@ func (r *Replica) saved(which zab.EpochFile, epoch int64, now Time) {
 
 // truncated takes note of a log that was cut.
 func (r *Replica) truncated(op *DiskOp, t *tree.Tree, now Time) {
-	r.synced, r.committed = min(r.synced, op.Zxid), min(r.committed, op.Zxid)
+	r.waiting.truncate(op.Zxid)
+	r.history.Truncate(op.Zxid)
+	r.logged, r.synced, r.committed = min(r.logged, op.Zxid), min(r.synced, op.Zxid), min(r.committed, op.Zxid)
 	if t != nil {
 		r.tree = t
 		r.publish(now)
@@ -323,11 +325,22 @@ func (r *Replica) truncated(op *DiskOp, t *tree.Tree, now Time) {
 	}
 }
 
-// Unreachable says that a truncation could not be done, and has changed nothing: what this server has cannot be taken back to
-// where the leader's history parts from it.
-func (r *Replica) Unreachable(op *DiskOp, now Time) {
+// Unreachable says that a truncation could not be done, and has changed nothing. If damage says what is wrong with the log this
+// server's data counts no more. Otherwise the snapshots and the log begin behind where the leader's history parts from them, or have
+// another history there; that is as good as any other until the leader's snapshot replaces it, for which it is called again, see
+// [zab.Uncut].
+func (r *Replica) Unreachable(op *DiskOp, damage error, now Time) {
 	r.writing--
-	r.distrust(fmt.Errorf("%w: %v", ErrTruncate, op.Zxid), now)
+	switch {
+	case damage != nil:
+		r.distrust(fmt.Errorf("%w: %v: %w", ErrTruncate, op.Zxid, damage), now)
+	case r.learner != nil:
+		r.uncut, r.uncutBy = zab.Uncut{Epoch: r.learner.Epoch(), Zxid: op.Zxid}, r.vote.Leader
+		r.learner.Truncated(op.Zxid, false, now.Mono, &r.effects)
+		r.handle(now)
+	default:
+		r.look(now)
+	}
 }
 
 // Accepted says that a server has connected, which it does to learn.

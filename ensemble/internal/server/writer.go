@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/admin"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/replica"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/store"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
@@ -33,7 +34,7 @@ type writer struct {
 type finishedOp struct {
 	op          replica.DiskOp
 	tree        *tree.Tree // what was read again
-	unreachable bool       // it could not be done, and has changed nothing
+	unreachable error      // why it could not be done, and has changed nothing
 }
 
 func newWriter(s *Server) *writer {
@@ -98,8 +99,10 @@ func (s *Server) completed(now replica.Time) error {
 	for i := range s.finished {
 		f := &s.finished[i]
 		switch {
-		case f.unreachable:
-			s.replica.Unreachable(&f.op, now)
+		case errors.Is(f.unreachable, disk.ErrDamaged):
+			s.replica.Unreachable(&f.op, f.unreachable, now)
+		case f.unreachable != nil:
+			s.replica.Unreachable(&f.op, nil, now)
 		case f.tree != nil:
 			s.tree.Lock()
 			s.replica.Written(&f.op, f.tree, now)
@@ -233,7 +236,7 @@ func (w *writer) change(op replica.DiskOp) (done finishedOp, err error) {
 		err = st.SetFuzzy(false)
 	case replica.DiskTruncate:
 		if err = st.Truncate(op.Zxid); errors.Is(err, store.ErrUnreachable) {
-			done.unreachable = true
+			done.unreachable = err
 			return done, nil
 		}
 		if err == nil && op.Reload {

@@ -135,7 +135,7 @@ func TestTheStoreWorksInOrder(t *testing.T) {
 			require.Equal(t, life[i].Kind, f.op.Kind)
 			require.Equal(t, life[i].Epoch, f.op.Epoch)
 			require.Equal(t, life[i].Kind == replica.DiskTruncate, f.tree != nil)
-			require.False(t, f.unreachable)
+			require.NoError(t, f.unreachable)
 		}
 		require.Equal(t, []znode.Zxid{e1 + 2, e1 + 3, e1 + 4, e1 + 6, e2 + 1}, appended(done))
 		require.Equal(t, []string{"acceptedEpoch", "log", "currentEpoch", "log", "acceptedEpoch", "log", "currentEpoch"}, b.done)
@@ -147,7 +147,7 @@ func TestTheStoreWorksInOrder(t *testing.T) {
 
 		b.enqueue(replica.DiskOp{Kind: replica.DiskTruncate, Zxid: e1 + 5})
 		done = b.taken()
-		require.True(t, done[len(done)-1].unreachable, "it leads to no such state")
+		require.ErrorIs(t, done[len(done)-1].unreachable, store.ErrUnreachable, "it leads to no such state")
 		require.NoError(t, b.server.Err())
 		require.Equal(t, e2+1, b.server.store.Last(), "and nothing has changed")
 	})

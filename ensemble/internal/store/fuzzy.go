@@ -8,7 +8,8 @@ import (
 const fuzzyName = "bellwether.fuzzy"
 
 // Fuzzy says whether the newest snapshot is known to be half of something: one that a leader of Apache's sent while its tree went
-// on changing, without the transactions that make it whole. A server that finds it so when it starts must not believe it.
+// on changing, or one older than what it replaced, without the transactions that make it whole. A server that finds it so when it
+// starts must not believe it.
 func (s *Store) Fuzzy() (bool, error) { return s.exists(filepath.Join(s.snapDir, fuzzyName)) }
 
 // SetFuzzy makes or takes away the mark, durably: it is made before Install, and taken away once everything that belongs to the snapshot

@@ -30,7 +30,7 @@ var (
 	ErrAck            = errors.New("acknowledgement of what was never proposed")
 	ErrGap            = errors.New("transaction out of order")
 	ErrCommit         = errors.New("commit out of order")
-	ErrTruncate       = errors.New("truncation failed; what is on disk cannot be trusted")
+	ErrTruncate       = errors.New("what is on disk cannot be cut there")
 	ErrInstall        = errors.New("snapshot is not the one that was announced")
 	ErrOverflow       = errors.New("more than can be held")
 	ErrForgotten      = errors.New("history no longer remembered")

@@ -38,14 +38,27 @@ func (l *Learner) leaderInfo(p *packet.Packet, out *[]Effect) {
 	*out = append(*out, Effect{Kind: SaveAcceptedEpoch, Epoch: epoch})
 }
 
-// ackEpoch sends the promise and what we have. One that cannot trust its disk has nothing, and must not count.
+// ackEpoch sends the promise and what we have. One that cannot trust its disk has nothing, and must not count. One that cannot be cut says
+// that it has nothing, see [Uncut].
 func (l *Learner) ackEpoch(current int64, out *[]Effect) {
 	last := l.last
-	if l.cfg.Untrusted {
+	if l.blank() {
 		last, current = -1, -1
 	}
 	l.at = choosing
 	l.send(packet.Packet{Type: packet.TypeAckEpoch, Zxid: last, Data: binary.BigEndian.AppendUint32(nil, uint32(int32(current)))}, out)
+}
+
+// blank reports whether we have told the leader that we have nothing.
+func (l *Learner) blank() bool { return l.cfg.Untrusted || l.uncut() }
+
+func (l *Learner) uncut() bool { return l.cfg.Uncut.Epoch != 0 && l.cfg.Uncut.Epoch == l.epoch }
+
+// Partial reports whether the snapshot that was last asked to be installed is not to be believed before NEWLEADER is acknowledged: one of
+// Apache's has parts in it of what follows; one for a server that has lost data, or that begins before where it could not be cut, may lack
+// what was agreed upon because this server had it.
+func (l *Learner) Partial() bool {
+	return !l.ours || l.cfg.Untrusted || l.uncut() && l.target < l.cfg.Uncut.Zxid
 }
 
 // operation takes DIFF, TRUNC or SNAP. DIFF changes nothing by itself: what we have is what we have on disk (ZOOKEEPER-2355).
@@ -60,7 +73,7 @@ func (l *Learner) operation(p *packet.Packet, out *[]Effect) {
 	case p.Type == packet.TypeSnap:
 		l.changing, l.target = Install, p.Zxid
 		*out = append(*out, Effect{Kind: Install, Zxid: p.Zxid, Packet: *p})
-	case l.cfg.Untrusted:
+	case l.blank():
 		l.abandon(ErrUnexpected, p.Zxid, p.Type.String()+" for a server without history", out)
 	case p.Type == packet.TypeTrunc && p.Zxid > l.last, p.Type == packet.TypeDiff && p.Zxid < l.last:
 		l.abandon(ErrUnexpected, p.Zxid, p.Type.String()+" that does not fit "+l.last.String(), out)
@@ -70,8 +83,8 @@ func (l *Learner) operation(p *packet.Packet, out *[]Effect) {
 	}
 }
 
-// Truncated completes Truncate: log, snapshots and tree end at zxid, durably; or that was not possible, and the Learner abandons with
-// ErrTruncate: the server has to come back untrusted (ZOOKEEPER-3701).
+// Truncated completes Truncate: log, snapshots and tree end at zxid, durably; or that was not possible and has changed nothing, and
+// the Learner abandons with ErrTruncate (ZOOKEEPER-3701): the server has to come back with [Uncut].
 func (l *Learner) Truncated(zxid znode.Zxid, ok bool, now int64, out *[]Effect) {
 	if l.at == departed || l.changing != Truncate {
 		return

@@ -13,6 +13,7 @@ type LearnerConfig struct {
 	Quorum    *quorum.Config  // the own configuration
 	Observer  bool            // we do not vote
 	Untrusted bool            // what we have on disk must not be believed: come as observer with nothing, take a snapshot
+	Uncut     Uncut           // this leader told us before to cut our log, and that cannot be done
 
 	Tick      int64 // tickTime in milliseconds
 	InitLimit int   // ticks of silence allowed until the leader's history is here
@@ -23,6 +24,20 @@ type LearnerConfig struct {
 	History                     *History   // the end of the log, whose Last is Last; kept equal to it. nil: the caller does that
 
 	MaxHeld int // bytes of packets kept while a truncation or installation is under way, default 256 MiB
+}
+
+// An Uncut is where a Learner was told to cut its log by a leader, in an epoch, and could not: what it has begins behind that, with a
+// snapshot that another leader sent it and came to nothing. There is nothing wrong with what it has; it is merely on the wrong branch, and
+// was counted for what it is when it said so. So it comes again to the same leader in the same epoch, as participant, and says
+// that it has nothing (as it acknowledges an epoch that it has promised already, it does not count by that); the leader, ours or Apache's,
+// answers with a snapshot. To anybody else, and in any other epoch, it goes on showing what it has.
+//
+// The snapshot must not take away what was agreed upon because the Learner has it. A leader sends nothing before a quorum has promised its
+// epoch and found its history at least as good; so all of that is in it, and not behind Zxid, where the two part. A snapshot from there on has it; of one from before, when
+// the leader's tree is behind its log, [Learner.Partial] says that it must not be believed without what follows.
+type Uncut struct {
+	Epoch int64      // 0: there is none
+	Zxid  znode.Zxid // of TRUNC
 }
 
 const (

@@ -25,7 +25,7 @@ import (
 //	> leader 1 of=1,2,3 accepted=1 current=1 last=1:3     the log is 1:1 to 1:3; remembers=1:2 drops what comes before from memory
 //	> 2 connects [java] [observer] accepted=1 [link=12]
 //	> 2: ACKEPOCH 1:3 epoch=1                              a packet of the link
-//	> learner 2 of=1,2,3 [observer|untrusted] accepted=1 current=1 last=1:3
+//	> learner 2 of=1,2,3 [observer|untrusted] accepted=1 current=1 last=1:3 [uncut=2@1:2]
 //	> DIFF 2:0                                             a packet of the leader
 //	> saved accepted 2 / synced 2:1 / truncated 1:3 / truncation failed 1:3 / installed 2:1 / wait 1500 / …
 func TestStories(t *testing.T) {
@@ -109,6 +109,8 @@ func (s *theatre) act(words []string, out *[]Effect) string {
 		s.leader.Synced(s.zxid(rest[0]), s.now, out)
 	case words[0] == "synced":
 		s.learner.Synced(s.zxid(rest[0]), s.now, out)
+	case words[0] == "partial":
+		return strconv.FormatBool(s.learner.Partial())
 	case s.leader != nil:
 		return s.lead(words, out)
 	default:
@@ -285,8 +287,13 @@ func (s *theatre) learnerConfig(words []string) LearnerConfig {
 	h, last := s.history(options)
 	_, observer := options["observer"]
 	_, untrusted := options["untrusted"]
+	var uncut Uncut
+	if epoch, at, ok := strings.Cut(options["uncut"], "@"); ok {
+		uncut = Uncut{Epoch: s.number(epoch), Zxid: s.zxid(at)}
+	}
 	return LearnerConfig{
-		Self: packet.ServerID(s.number(words[0])), Leader: 1, Quorum: s.members(options["of"], ""), Observer: observer, Untrusted: untrusted,
+		Uncut: uncut,
+		Self:  packet.ServerID(s.number(words[0])), Leader: 1, Quorum: s.members(options["of"], ""), Observer: observer, Untrusted: untrusted,
 		Tick: 1000, InitLimit: 10, SyncLimit: 5,
 		AcceptedEpoch: s.number(options["accepted"]), CurrentEpoch: s.number(options["current"]), Last: last, History: h,
 	}

@@ -36,11 +36,14 @@ func TestWorlds(t *testing.T) {
 	for _, n := range []int{sum.Crashes, sum.Cuts, sum.Truncations, sum.Snapshots, sum.Repaired, sum.Confirmed} {
 		require.Greater(t, n, *seeds/20, "the worlds are too quiet to prove anything")
 	}
+	if *seeds >= 2000 {
+		require.NotZero(t, sum.Uncut, "the worlds are too quiet to prove anything")
+	}
 }
 
 // A tally counts what happened.
 type tally struct {
-	Agreed, Established, Crashes, Cuts, Truncations, Snapshots, Repaired, Exhausted, Confirmed int
+	Agreed, Established, Crashes, Cuts, Truncations, Snapshots, Repaired, Exhausted, Confirmed, Uncut, Partial int
 }
 
 func (s *tally) add(o *tally) {
@@ -53,6 +56,8 @@ func (s *tally) add(o *tally) {
 	s.Repaired += o.Repaired
 	s.Exhausted += o.Exhausted
 	s.Confirmed += o.Confirmed
+	s.Uncut += o.Uncut
+	s.Partial += o.Partial
 }
 
 type world struct {
@@ -99,6 +104,7 @@ type write struct {
 	zxid    znode.Zxid
 	record  Record
 	replace []Record
+	partial bool
 }
 
 type server struct {
@@ -110,6 +116,7 @@ type server struct {
 	accepted, current int64
 	disk              []Record
 	damaged           bool
+	floor             znode.Zxid // of the snapshot it begins with: it cannot be cut before
 
 	queue   []write  // of the log
 	epochs  []write  // of the epoch files, which are others
@@ -118,8 +125,11 @@ type server struct {
 
 	leader  *Leader
 	learner *Learner
-	wire    *wire            // of the learner
-	applied znode.Zxid       // of the tree, which may lag behind
+	wire    *wire      // of the learner
+	applied znode.Zxid // of the tree, which may lag behind
+	uncut   Uncut      // by uncutBy
+	uncutBy *server
+	partial bool             // installed, and lacks what must follow
 	asked   map[uint64]int64 // barriers, and the highest epoch established when they were asked
 }
 
@@ -336,13 +346,16 @@ func (w *world) learn(s, leader *server) {
 	}
 	w.drain(s)
 	s.history.Keep(s.applied)
+	if s.uncutBy != leader {
+		s.uncut = Uncut{}
+	}
 	w.links++
 	s.wire = &wire{id: w.links, leader: leader, learner: s}
 	w.wires = append(w.wires, s.wire)
 	w.with(s, func(out *[]Effect) {
 		s.learner = NewLearner(LearnerConfig{
 			Self: s.id, Leader: leader.id, Quorum: w.config, Observer: s.observer, Untrusted: s.damaged, Tick: 1000, InitLimit: 10, SyncLimit: 5,
-			AcceptedEpoch: s.accepted, CurrentEpoch: s.current, Last: last(s.disk), History: s.history,
+			AcceptedEpoch: s.accepted, CurrentEpoch: s.current, Last: last(s.disk), History: s.history, Uncut: s.uncut,
 		}, w.now, out)
 		s.learner.Connected(w.now, out)
 	})
@@ -412,16 +425,21 @@ func (w *world) crash(s *server) {
 	w.commitToDisk(s, &s.epochs, w.rng.IntN(len(s.epochs)+1))
 	s.queue, s.epochs, s.up = nil, nil, false
 	w.leave(s)
+	if w.chance(25) && w.spare() && len(s.disk) > 0 {
+		s.disk, s.log, s.floor, s.damaged, s.partial, s.uncut = nil, nil, 0, true, false, Uncut{}
+	}
+	w.remember(s)
+}
+
+// spare reports whether one more disk may be lost.
+func (w *world) spare() bool {
 	lost := 0
 	for _, o := range w.servers {
 		if o.damaged && !o.observer {
 			lost++
 		}
 	}
-	if w.chance(25) && lost < (len(w.config.Voters())-1)/2 && len(s.disk) > 0 {
-		s.disk, s.log, s.damaged = nil, nil, true
-	}
-	w.remember(s)
+	return lost < (len(w.config.Voters())-1)/2
 }
 
 // restart brings a server back with a tree of all it has on disk.

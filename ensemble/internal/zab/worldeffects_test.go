@@ -2,6 +2,7 @@ package zab
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/stretchr/testify/require"
@@ -129,8 +130,13 @@ func (w *world) humble(s *server, e *Effect) {
 		w.Truncations++
 		s.queue = append(s.queue, write{kind: Truncate, zxid: e.Zxid})
 	case Install:
+		partial := s.learner.Partial() && !s.damaged
+		if partial && !s.observer && !w.calm && !w.spare() {
+			w.leave(s)
+			return
+		}
 		w.Snapshots++
-		s.queue = append(s.queue, write{kind: Install, zxid: e.Zxid, replace: s.wire.incoming})
+		s.queue = append(s.queue, write{kind: Install, zxid: e.Zxid, replace: s.wire.incoming, partial: partial})
 	case Committed:
 		if s.learner.Established() {
 			w.follow(s, e.Zxid)
@@ -148,6 +154,11 @@ func (w *world) humble(s *server, e *Effect) {
 			w.with(s, func(out *[]Effect) { s.learner.PingReply(nil, w.now, out) })
 		}
 	case Abandon:
+		if errors.Is(e.Err, ErrTruncate) {
+			w.Uncut++
+			cause, _ := errors.AsType[*Error](e.Err)
+			s.uncut, s.uncutBy = Uncut{Epoch: s.learner.Epoch(), Zxid: cause.Zxid}, s.wire.leader
+		}
 		w.leave(s)
 	}
 }
@@ -186,10 +197,14 @@ func (w *world) complete(s *server, d *write, out *[]Effect) {
 		s.learner.Synced(d.record.Zxid, w.now, out)
 	case d.kind == Truncate:
 		s.log = slices.Clone(s.disk)
-		s.learner.Truncated(d.zxid, true, w.now, out)
+		s.learner.Truncated(d.zxid, d.zxid >= s.floor, w.now, out)
 	case d.kind == Install:
 		s.log = slices.Clone(s.disk)
 		s.learner.Installed(d.zxid, w.now, out)
+		if lord := s.wire.leader; !w.calm && lord.leader != nil && !lord.leader.Established() && w.chance(40) {
+			w.crash(lord) // what it had may be nobody else's
+			*out = nil
+		}
 	default:
 		s.learner.Saved(fileOf(d.kind), d.epoch, w.now, out)
 	}
@@ -212,12 +227,20 @@ func (w *world) commitToDisk(s *server, queue *[]write, n int) {
 			s.disk = append(s.disk, d.record)
 			w.logged[d.record.Zxid] |= 1 << s.id
 		case Truncate:
+			if d.zxid < s.floor {
+				break
+			}
 			w.keeps(s, upTo(s.disk, d.zxid))
 			s.disk = slices.Clone(upTo(s.disk, d.zxid))
 			s.applied = min(s.applied, d.zxid)
 			w.must(last(s.disk) == d.zxid, "%d is to be cut to %v which it does not have", s.id, d.zxid)
 		case Install:
+			if d.partial {
+				w.Partial++
+				s.damaged, s.partial = true, true
+			}
 			w.keeps(s, d.replace)
+			s.floor, s.uncut = d.zxid, Uncut{}
 			s.disk = slices.Clone(d.replace)
 			s.applied = d.zxid
 			for _, r := range s.disk {
@@ -231,6 +254,9 @@ func (w *world) commitToDisk(s *server, queue *[]write, n int) {
 			initial := w.initial[d.epoch]
 			w.must(len(s.disk) >= len(initial) && same(s.disk[:len(initial)], initial), "%d has epoch %d on disk, but not its history", s.id, d.epoch)
 			s.current = d.epoch
+			if s.partial {
+				s.damaged, s.partial = false, false
+			}
 			w.sealed[d.epoch] |= 1 << s.id
 		}
 		w.must(int64(last(s.disk).Epoch()) <= s.accepted, "the log of %d ends in epoch %d, accepted is %d", s.id, last(s.disk).Epoch(), s.accepted)
@@ -251,8 +277,6 @@ func (w *world) keeps(s *server, log []Record) {
 			if o.damaged || o != s && n < len(o.disk) && o.disk[n].Zxid == z {
 				have |= 1 << o.id
 			}
-		}
-		if !w.enough(have) {
 		}
 		w.must(w.enough(have), "%d is to forget %v which was agreed upon, and too few have it", s.id, z)
 	}

@@ -36,6 +36,6 @@
 > TRUNC 1:3
   truncate 1:3
 > truncation failed 1:3
-  abandon: truncation failed; what is on disk cannot be trusted
+  abandon: what is on disk cannot be cut there
 > PROPOSAL 1:4
   nothing
