@@ -27,6 +27,7 @@ type simulation struct {
 	rules   judge.Rules
 	counts  counts
 	faults  *faults
+	bounds  bounds
 
 	lastRefusal error // why a server did not start, or stopped
 	bad         []judge.Violation
@@ -41,7 +42,7 @@ func Run(o Options, trace io.Writer) Report {
 }
 
 func newSimulation(o Options, trace io.Writer) *simulation {
-	s := &simulation{opts: o, world: newWorld(o.Seed, trace), config: o.members(), history: judge.NewHistory(), counts: counts{}}
+	s := &simulation{opts: o, world: newWorld(o.Seed, trace), config: o.members(), history: judge.NewHistory(), counts: counts{}, bounds: newBounds()}
 	s.rules = judge.Rules{Tick: o.ticks(1), Patience: max(60*clock.Second, o.ticks(75)), Extended: treeOptions.Extended}
 	if o.CounterStart > 0 {
 		s.rules.FirstCounter = o.CounterStart + 1
@@ -101,6 +102,7 @@ func (s *simulation) play() {
 
 // watch ends the run when an invariant does not hold.
 func (s *simulation) watch() {
+	s.bounds.look(s)
 	if len(s.inv.Violations()) > 0 {
 		s.world.over = true
 		return
