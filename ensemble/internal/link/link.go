@@ -60,6 +60,12 @@ type Limits struct {
 	MaxOutput int
 	// WriteTimeout is how long the peer may take nothing of what it is sent; default 15 s, ErrSlow after that.
 	WriteTimeout time.Duration
+	// StreamRate is how many bytes a second, on average, the peer has to take of a snapshot while that waits for it; default
+	// 64 KiB. It is looked at after every StreamPeriod of waiting, default 20 s, and ErrSlow ends a link that took less. So a
+	// snapshot has gone, or its link has, after a time that is known: its size over StreamRate, a StreamPeriod and a
+	// WriteTimeout, and what the tree takes to be read.
+	StreamRate   int
+	StreamPeriod time.Duration
 	// FirstPacket is how long who connects may take until its first packet is whole; default 5 s.
 	FirstPacket time.Duration
 	// MaxPending is how many connections may be without their first packet at once; default 64. The one that has waited
@@ -87,6 +93,8 @@ func (l Limits) withDefaults() Limits {
 	number(&l.MaxOutput, 64<<20)
 	number(&l.MaxPending, 64)
 	duration(&l.WriteTimeout, 15*time.Second)
+	number(&l.StreamRate, 64<<10)
+	duration(&l.StreamPeriod, 20*time.Second)
 	duration(&l.FirstPacket, 5*time.Second)
 	duration(&l.Hold, time.Second)
 	duration(&l.Progress, 100*time.Millisecond)

@@ -153,6 +153,51 @@ func TestLongSnapshot(t *testing.T) {
 	})
 }
 
+// A peer that takes a snapshot too slowly is given up, though it takes some of it all the time. Time in which nothing is made for it
+// is not its fault.
+func TestSlowSnapshot(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			const rate = 10_000
+			p := newPair(t, link.Limits{StreamRate: rate, StreamPeriod: 30 * time.Second, WriteTimeout: 10 * time.Second})
+			_, leader := p.connect()
+			pause := 80 * time.Millisecond
+			if slow {
+				pause = 120 * time.Millisecond
+			}
+			p.atLearner.snapshot = func(_ *link.Conn, _ []byte, r io.Reader) error {
+				for buf := make([]byte, rate/10); ; time.Sleep(pause) {
+					if _, err := io.ReadFull(r, buf); err != nil {
+						return err
+					}
+				}
+			}
+			leader.Send(&packet.Packet{Type: packet.TypeSnap})
+			var ended atomic.Bool
+			require.NoError(t, leader.SendStream(func(w io.Writer) error {
+				defer ended.Store(true)
+				time.Sleep(5 * time.Minute)
+				for {
+					if _, err := w.Write(make([]byte, 10_000)); err != nil {
+						return err
+					}
+				}
+			}))
+			leader.Flush()
+			time.Sleep(5 * time.Minute)
+			require.False(t, ended.Load())
+			time.Sleep(100 * time.Second) // the second period shows it: much was under way in the first
+			require.Equal(t, slow, ended.Load())
+			if !slow {
+				time.Sleep(10 * time.Minute)
+				require.False(t, ended.Load())
+				return
+			}
+			require.Equal(t, []string{"1 closed: link: sending a stream: link: the peer takes too little of what it is sent: less than 10000 bytes of a snapshot in a second"}, p.atLeader.read())
+		})
+	}
+}
+
 func TestStreamFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := newPair(t, link.Limits{})

@@ -19,6 +19,7 @@ type outbound struct {
 	armed    time.Time // when the write deadline was last set
 	progress pace
 	buffer   *bufio.Writer // what streams write into; made for the first
+	rate     *rate         // of the stream that is being sent; nil: none is
 }
 
 func (o *outbound) init(c *Conn) {
@@ -87,6 +88,8 @@ func (o *outbound) sendStream(run func(io.Writer) error) error {
 	if o.buffer == nil {
 		o.buffer = bufio.NewWriterSize(streaming{o}, 64<<10)
 	}
+	o.rate = &rate{least: o.c.links.limits.StreamRate, period: o.c.links.limits.StreamPeriod}
+	defer func() { o.rate = nil }()
 	if err := run(o.buffer); err != nil {
 		return fmt.Errorf("link: sending a stream: %w", err)
 	}
@@ -120,7 +123,11 @@ func (o *outbound) put(p []byte) error {
 				return err
 			}
 		}
+		begun := time.Now()
 		n, err := o.c.nc.Write(p)
+		if o.rate != nil && o.rate.slow(n, time.Since(begun)) {
+			return fmt.Errorf("%w: less than %d bytes of a snapshot in a second", ErrSlow, o.rate.least)
+		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
@@ -147,6 +154,25 @@ func (s streaming) Write(p []byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// A rate watches how fast a peer takes a stream. Only the time that passes while the peer is waited for counts.
+type rate struct {
+	least  int           // bytes a second
+	period time.Duration // after which it is looked at
+	taken  int
+	waited time.Duration // less than period
+}
+
+// slow notes that the peer has taken n bytes in d, and reports whether that was too little.
+func (r *rate) slow(n int, d time.Duration) bool {
+	r.taken += n
+	if r.waited += d; r.waited < r.period {
+		return false
+	}
+	tooFew := float64(r.taken) < float64(r.least)*r.waited.Seconds()
+	r.taken, r.waited = 0, 0
+	return tooFew
 }
 
 // failing is what a stream gets whose turn never comes.

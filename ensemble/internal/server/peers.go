@@ -76,6 +76,7 @@ func newPeerage(s *Server) *peerage {
 		Limits: link.Limits{
 			MaxOutput:    3 * historyBytes, // a learner may be sent all of the history at once, and goes on being sent to
 			WriteTimeout: tick * time.Duration(p.cfg.SyncLimit), FirstPacket: tick * time.Duration(p.cfg.SyncLimit),
+			StreamPeriod: tick * time.Duration(p.cfg.InitLimit),
 		},
 	})
 	p.votes = link.NewVotes(link.VotesOptions{
@@ -197,10 +198,10 @@ func (p *peerage) dial(leader packet.ServerID) {
 
 var errUnknownServer = errors.New("server: the elected leader is not in the configuration")
 
-// nextDump begins a dump for the learner that has waited longest, if none is running. What that makes the replica want is to be
-// carried out next.
+// nextDump begins a dump for the learner that has waited longest, unless too many are running. What that makes the replica want is to
+// be carried out next.
 func (s *Server) nextDump() {
-	for s.peers != nil && len(s.dump.learners) > 0 && !s.dump.running.Load() {
+	for s.peers != nil && len(s.dump.learners) > 0 && s.dump.sending.Load() < dumpsMost {
 		id := s.dump.learners[0]
 		s.dump.learners = s.dump.learners[1:]
 		if c := s.peers.conns[id]; c != nil && s.replica.Learns(id) {
@@ -211,23 +212,28 @@ func (s *Server) nextDump() {
 
 // sendTree sends the tree as it is to a learner.
 func (s *Server) sendTree(c *link.Conn) {
-	now := s.now()
-	s.startDump(false, func(d *tree.Dump, stop <-chan struct{}, over func()) {
-		p := packet.Packet{Type: packet.TypeSnap, Zxid: d.Zxid}
-		if s.replica.Ours(c.ID()) && !s.cfg.Tree.NoDigest {
-			p.Data = jute.AppendInt64(nil, int64(d.Digest))
-		}
-		c.Send(&p)
-		err := c.SendStream(func(w io.Writer) error {
-			defer over()
-			return image.Send(w, image.Source{Dump: d, Lock: s.tree.RLocker(), Stop: stop})
-		})
-		if err != nil {
-			s.running.Go(over) // ends at once; over needs the lock that Dump's caller may hold
-			return
-		}
-		s.replica.SnapshotTaken(c.ID(), d.Zxid, now)
+	s.dump.sending.Add(1)
+	d := s.startDump()
+	over := func() {
+		s.endDump(d)
+		s.dump.sending.Add(-1)
+		s.kick()
+	}
+	zxid := d.Zxid
+	p := packet.Packet{Type: packet.TypeSnap, Zxid: zxid}
+	if s.replica.Ours(c.ID()) && !s.cfg.Tree.NoDigest {
+		p.Data = jute.AppendInt64(nil, int64(d.Digest))
+	}
+	c.Send(&p)
+	err := c.SendStream(func(w io.Writer) error {
+		defer over()
+		return image.Send(w, image.Source{Dump: d, Lock: &s.dump.reading, Stop: s.ctx.Done()})
 	})
+	if err != nil { // it has been closed
+		over()
+		return
+	}
+	s.replica.SnapshotTaken(c.ID(), zxid, s.now())
 }
 
 // What links have to say, on their own goroutines.

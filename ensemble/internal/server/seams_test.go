@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -237,11 +238,11 @@ func TestNobodyReadsATreeThatDiverged(t *testing.T) {
 // forgetful is a cluster that brings whoever has missed a few transactions up to date with a snapshot.
 func forgetful(c *Config) { c.Ensemble.History = 2 }
 
-func TestTwoLearnersWaitForTheirSnapshots(t *testing.T) {
+func TestLearnersWaitForTheirSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 3, 1, forgetful)
+		c := newCluster(t, 3, dumpsMost, forgetful)
 		l := c.mustServe()
-		slow := []*member{c.follower(), c.members[3]}
+		slow := append([]*member{c.follower()}, c.members[3:]...)
 		for _, m := range slow {
 			require.NoError(t, m.stop())
 		}
@@ -250,23 +251,23 @@ func TestTwoLearnersWaitForTheirSnapshots(t *testing.T) {
 			c.net.Delay(l.host(), m.host(), tick/2)
 			m.mustStart()
 		}
-		var both, writing int
+		var waiting, writing int
 		v := l.mustDial()
 		for range 60 {
 			l.running().inCore(func() {
-				if l.running().dump.running.Load() && len(l.running().dump.learners) > 0 {
-					both++
+				if l.running().dump.sending.Load() == dumpsMost && len(l.running().dump.learners) > 0 {
+					waiting++
 				}
 			})
 			v.mustCall(wire.OpSetData, set("/bulk-0", "x"))
 			writing++
 			time.Sleep(tick / 4)
 		}
-		require.Positive(t, both, "one waits while the other gets its snapshot")
+		require.Positive(t, waiting, "one waits while the others get their snapshots")
 		require.Positive(t, writing, "nobody who writes does")
 		c.net.Heal("", "")
 		c.mustServe()
-		require.GreaterOrEqual(t, c.ledger.count("snapshot taken over from the leader"), 2)
+		require.GreaterOrEqual(t, c.ledger.count("snapshot taken over from the leader"), len(slow))
 		require.NoError(t, v.CloseSession(t.Context()))
 		c.mustAgree()
 		require.Empty(t, c.ledger.never)
@@ -283,20 +284,78 @@ func TestALearnerThatLeavesGivesItsDumpBack(t *testing.T) {
 		l.write("bulk", 100)
 		c.net.Delay(l.host(), gone.host(), tick)
 		gone.mustStart()
-		for !l.running().dump.running.Load() {
+		for l.running().dump.sending.Load() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		other.mustStart()
 		time.Sleep(tick)
-		require.True(t, l.running().dump.running.Load())
+		require.EqualValues(t, 1, l.running().dump.sending.Load(), "the other has got its own meanwhile")
 		require.NoError(t, gone.stop()) // in the middle of it
+		time.Sleep(tick)
 		c.mustServe()
-		require.False(t, l.running().dump.running.Load())
+		require.Zero(t, l.running().dump.sending.Load())
 		c.net.Heal("", "")
 		gone.mustStart()
 		c.mustServe()
 		c.mustAgree()
 		require.GreaterOrEqual(t, c.ledger.count("snapshot taken over from the leader"), 2)
+	})
+}
+
+// trickle is a stranger who asks a leader for its tree and then reads 32 kB of it a second, until the connection ends.
+func (m *member) trickle(ctx context.Context, id packet.ServerID) error {
+	nc, err := m.net.DialFrom(ctx, fmt.Sprint("stranger-", id), m.host()+":2888")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	info := packet.LearnerInfo{ServerID: id, Protocol: packet.Protocol}
+	b := (&packet.Packet{Type: packet.TypeObserverInfo, Data: info.AppendJute(nil)}).AppendJute(nil)
+	b = (&packet.Packet{Type: packet.TypeAckEpoch, Data: make([]byte, 4)}).AppendJute(b)
+	if _, err := nc.Write(b); err != nil {
+		return err
+	}
+	for b := make([]byte, 320); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := io.ReadFull(nc, b); err != nil {
+			return err
+		}
+	}
+}
+
+// Who takes the tree so slowly that he never has all of it is in nobody's way for long, and not at all in that of the leader's own
+// snapshots.
+func TestStrangersThatReadSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, 0, func(c *Config) {
+			forgetful(c)
+			c.SnapCount = 20
+			c.Ensemble.InitLimit, c.Ensemble.SyncLimit = 100, 20 // so slow, and still not silent
+		})
+		l := c.mustServe()
+		behind := c.follower()
+		require.NoError(t, behind.stop())
+		l.write("bulk", 400)
+		var strangers sync.WaitGroup
+		for i := range dumpsMost + 2 {
+			strangers.Go(func() { require.Error(t, l.trickle(t.Context(), packet.ServerID(100+i))) }) // ends with its connection
+		}
+		for l.running().dump.sending.Load() < dumpsMost {
+			time.Sleep(time.Millisecond)
+		}
+		synctest.Wait()
+		before := l.running().snapshots.timing().Count
+		l.write("more", 100)
+		synctest.Wait()
+		require.Greater(t, l.running().snapshots.timing().Count, before)
+		require.EqualValues(t, dumpsMost, l.running().dump.sending.Load())
+		behind.mustStart()
+		begun := time.Now()
+		c.mustServe()
+		require.Less(t, time.Since(begun), 2*(100+20)*tick, "twice initLimit and syncLimit")
+		strangers.Wait()
+		synctest.Wait()
+		require.Zero(t, l.running().dump.sending.Load())
+		c.mustAgree()
 	})
 }
 
@@ -313,7 +372,7 @@ func TestADumpForALinkThatIsGone(t *testing.T) {
 				}
 			})
 			synctest.Wait()
-			require.False(t, s.dump.running.Load())
+			require.Zero(t, s.dump.sending.Load())
 			c.mustServe()
 		}
 		c.mustAgree()
@@ -385,7 +444,7 @@ func TestHistoryIsNotTakenBackUnderASnapshot(t *testing.T) {
 					return op.Kind == disk.OpWrite && strings.Contains(op.Path, "snapshot.")
 				})
 				l.write("kept-early", 30)
-				require.True(t, l.running().dump.running.Load())
+				require.True(t, l.running().dump.writing())
 				require.Same(t, l, c.loseTail())
 				l.unite()
 				time.Sleep(10 * tick)

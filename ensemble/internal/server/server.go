@@ -172,6 +172,7 @@ func Start(cfg Config) (_ *Server, err error) {
 	s.freshUntil.Store(-1)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.room = sync.NewCond(&s.inMu)
+	s.dump.reading.tree = &s.tree
 	s.traceMask.Store(defaultTraceMask)
 	defer func() {
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,17 +27,38 @@ func (s *Server) draw() {
 	}
 }
 
-// dumping is the one dump of the tree that may run at a time: a snapshot of this server's, or one for another server. Its methods
-// are the core's, but for over.
+// dumpsMost is to how many learners the tree is sent at a time; others wait. Each holds back memory for what changes meanwhile, and none
+// for longer than its link allows (see [link.Limits]).
+const dumpsMost = 4
+
+// dumping is the dumps of the tree that are running: a snapshot of this server's, which waits for nobody, and those for learners. Its
+// methods are the core's.
 type dumping struct {
-	running  atomic.Bool
-	snapshot bool // what runs is a snapshot of this server's
+	snapshot atomic.Bool // one of this server's is being written
 	stop     context.CancelFunc
+	sending  atomic.Int32    // to how many learners; at most dumpsMost
 	learners []packet.LinkID // wait for theirs
+	reading  reading
+}
+
+// reading lets dumps read the tree beside its readers, but one at a time.
+type reading struct {
+	mu   sync.Mutex
+	tree *sync.RWMutex
+}
+
+func (r *reading) Lock() {
+	r.mu.Lock()
+	r.tree.RLock()
+}
+
+func (r *reading) Unlock() {
+	r.tree.RUnlock()
+	r.mu.Unlock()
 }
 
 // writing reports whether a snapshot of this server's is being written.
-func (d *dumping) writing() bool { return d.running.Load() && d.snapshot }
+func (d *dumping) writing() bool { return d.snapshot.Load() }
 
 // interrupt makes the snapshot that is being written end early.
 func (d *dumping) interrupt() {
@@ -45,43 +67,44 @@ func (d *dumping) interrupt() {
 	}
 }
 
-// start takes the tree as it is now and has it dumped by run, which ends the dump.
-func (s *Server) startDump(snapshot bool, run func(d *tree.Dump, stop <-chan struct{}, over func())) {
-	ctx, cancel := context.WithCancel(s.ctx)
-	s.dump.snapshot, s.dump.stop = snapshot, cancel
-	s.dump.running.Store(true)
+// startDump takes the tree as it is now. Whoever reads it ends it.
+func (s *Server) startDump() *tree.Dump {
 	s.tree.Lock()
-	d := s.replica.Tree().Dump()
-	s.tree.Unlock()
-	run(d, ctx.Done(), func() {
-		cancel()
-		s.tree.Lock()
-		d.Close()
-		s.tree.Unlock()
-		s.dump.running.Store(false)
-		s.kick()
-	})
+	defer s.tree.Unlock()
+	return s.replica.Tree().Dump()
 }
 
-// maybeSnapshot begins a snapshot when it is time for one and nothing else is being dumped. A member of an ensemble waits until it
+// endDump may be called on any goroutine that does not hold the tree.
+func (s *Server) endDump(d *tree.Dump) {
+	s.tree.Lock()
+	defer s.tree.Unlock()
+	d.Close()
+}
+
+// maybeSnapshot begins a snapshot when it is time for one and the last one is done. A member of an ensemble waits until it
 // serves: before, its tree may have in it what others will not agree to (ZOOKEEPER-1549). It is the core's.
 func (s *Server) maybeSnapshot() {
 	if s.sinceSnapshot < s.snapAfter && (s.snapAfterBytes == 0 || s.bytesSinceSnapshot < s.snapAfterBytes) {
 		return
 	}
-	if _, serving := s.replica.Role(); !serving || s.dump.running.Load() || len(s.withheld) > 0 {
+	if _, serving := s.replica.Role(); !serving || s.dump.writing() || len(s.withheld) > 0 {
 		return
 	}
 	s.sinceSnapshot, s.bytesSinceSnapshot = 0, 0
 	s.draw()
-	s.startDump(true, func(d *tree.Dump, stop <-chan struct{}, over func()) {
-		s.running.Go(func() { // ends with the snapshot, or soon after stopping
-			defer over()
-			s.takeSnapshot(d, stop)
-			if s.cfg.PurgeInterval < 0 {
-				s.purge()
-			}
-		})
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.dump.stop = cancel
+	s.dump.snapshot.Store(true)
+	d := s.startDump()
+	s.running.Go(func() { // ends with the snapshot, or soon after stopping
+		defer s.kick()
+		defer s.dump.snapshot.Store(false)
+		defer cancel()
+		defer s.endDump(d)
+		s.takeSnapshot(d, ctx.Done())
+		if s.cfg.PurgeInterval < 0 {
+			s.purge()
+		}
 	})
 }
 
@@ -109,7 +132,7 @@ func (s *Server) takeSnapshot(d *tree.Dump, stop <-chan struct{}) {
 		return err
 	})
 	if err == nil {
-		if err = image.Write(w, image.Source{Dump: d, Lock: s.tree.RLocker(), Stop: stop}); err == nil {
+		if err = image.Write(w, image.Source{Dump: d, Lock: &s.dump.reading, Stop: stop}); err == nil {
 			err = s.writer.do(func() error { return s.store.CommitSnapshot(w) })
 		} else {
 			err = errors.Join(err, s.writer.do(func() error { return s.store.AbandonSnapshot(w) }))

@@ -314,9 +314,22 @@ func (t *Tree) remove(n *Node) {
 	t.acls.release(n.acl)
 	t.quotaDeleted(n)
 	n.dead = true
-	if t.dump == nil || !t.dump.ahead(n) {
-		t.unlink(n)
+	t.bury(n)
+}
+
+// bury takes a dead node out of the order of creation, unless a dump has still to come to it.
+func (t *Tree) bury(n *Node) {
+	for _, d := range t.dumps {
+		if d.ahead(n) {
+			if t.tombs == nil {
+				t.tombs = make(map[*Node]bool)
+			}
+			t.tombs[n] = true
+			return
+		}
 	}
+	delete(t.tombs, n)
+	t.unlink(n)
 }
 
 // unlink takes n out of the order of creation. Its own links stay as they are.
@@ -335,7 +348,9 @@ func (t *Tree) unlink(n *Node) {
 
 // keep is called before n is changed: a dump that has still to come to n needs it as it is now.
 func (t *Tree) keep(n *Node) {
-	if t.dump != nil && t.dump.ahead(n) {
-		t.dump.freeze(n)
+	for _, d := range t.dumps {
+		if d.ahead(n) {
+			d.freeze(n)
+		}
 	}
 }

@@ -22,7 +22,7 @@ const imageOverhead = 4 + 4 + 8 + znode.StatPersistedLen
 //
 // The nodes are linked in order of creation. A Dump walks that order up to the node that was the newest when it began; a
 // node that is changed before its turn leaves its old self here first, and a node that is deleted stays in the order as a
-// tombstone until the Dump has passed.
+// tombstone until every Dump that needs it has passed.
 type Dump struct {
 	Zxid   znode.Zxid // of the moment
 	Digest uint64
@@ -37,38 +37,40 @@ type Dump struct {
 	frozen map[*Node]*Image // old versions of nodes from next to last
 }
 
-// Dump begins one. It needs the tree for itself, for about the time it takes to copy the sessions and ACLs. Only one may run at a
-// time; a second is a bug and panics. It must be closed.
+// Dump begins one. It needs the tree for itself, for about the time it takes to copy the sessions and ACLs. Several may run, each
+// with its own moment; every change of the tree looks at all of them. It must be closed.
 func (t *Tree) Dump() *Dump {
-	if t.dump != nil {
-		panic("tree: a dump is already running")
-	}
-	t.dump = &Dump{
+	d := &Dump{
 		Zxid: t.zxid, Digest: t.digest, HasDigest: !t.opts.NoDigest, Sessions: slices.Clone(t.sessions.list), ACLs: t.acls.list(),
 		tree: t, next: t.oldest, last: t.seq, frozen: make(map[*Node]*Image),
 	}
-	return t.dump
+	t.dumps = append(t.dumps, d)
+	return d
 }
 
 // Next appends the next nodes to dst, every parent before its children and the root first, until they are about maxBytes in a
-// snapshot, and at least one; when none is appended there are no more. It may run beside readers of the tree, but not beside itself.
+// snapshot, and at least one; when none is appended there are no more. It may run beside readers of the tree, but not beside itself
+// or the Next of another dump.
 func (d *Dump) Next(dst []Image, maxBytes int) []Image {
 	for size := 0; d.next != nil && size < maxBytes; {
 		n := d.next
 		img, changed := d.frozen[n]
-		if changed {
+		switch {
+		case changed:
 			dst = append(dst, *img)
 			delete(d.frozen, n)
-		} else {
+		case !n.dead:
 			dst = append(dst, n.image())
 		}
-		size += len(dst[len(dst)-1].Path) + len(dst[len(dst)-1].Data) + imageOverhead
+		if changed || !n.dead { // otherwise it was dead before the moment, and is there for another dump
+			size += len(dst[len(dst)-1].Path) + len(dst[len(dst)-1].Data) + imageOverhead
+		}
 		d.next = n.newer
 		if d.next != nil && d.next.seq > d.last {
 			d.next = nil
 		}
 		if n.dead {
-			d.tree.unlink(n)
+			d.tree.bury(n)
 		}
 	}
 	return dst
@@ -79,12 +81,11 @@ func (d *Dump) Close() {
 	if d.tree == nil {
 		return
 	}
-	for n := range d.frozen {
-		if n.dead {
-			d.tree.unlink(n)
-		}
+	t := d.tree
+	t.dumps = slices.DeleteFunc(t.dumps, func(o *Dump) bool { return o == d })
+	for n := range t.tombs {
+		t.bury(n)
 	}
-	d.tree.dump = nil
 	*d = Dump{Zxid: d.Zxid, Digest: d.Digest, HasDigest: d.HasDigest, Sessions: d.Sessions, ACLs: d.ACLs}
 }
 

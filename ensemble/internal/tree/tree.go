@@ -16,8 +16,8 @@
 // way that ends, after the last such transaction, in the exact state.
 //
 // Concurrency: nothing here locks or starts a goroutine. Any number of goroutines may read (Node and its methods, the counts,
-// one Dump's Next) while nobody calls Apply, Dump, Dump.Close or anything else that is documented to need the tree for itself. Data
-// and ACL slices are never changed once they can be seen, only replaced, so they may be used after the reader's turn is over.
+// one Dump's Next at a time) while nobody calls Apply, Dump, Dump.Close or anything else that is documented to need the tree for
+// itself. Data and ACL slices are never changed once they can be seen, only replaced, so they may be used after the reader's turn is over.
 //
 // What a request may do, and which transaction it becomes, is decided by propose; who watches is in watch; bytes on disk are
 // snapshot's.
@@ -62,7 +62,8 @@ type Tree struct {
 	bytes    int64 // paths and data of all nodes
 	owned    int   // ephemeral nodes
 
-	dump *Dump // nil: none is running
+	dumps []*Dump        // that are running
+	tombs map[*Node]bool // dead nodes that are still in the order of creation: a dump has not come past them
 }
 
 // New returns the tree of a server that has seen nothing: the root, /zookeeper and what is below it, at zxid 0.

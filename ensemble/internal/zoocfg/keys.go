@@ -16,6 +16,7 @@ const (
 	noObserver = "observers are fed by the leader alone"
 	noTracker  = "packets between servers are not remembered"
 	noSyncCap  = "a leader brings up to date every learner that comes, each at its own pace"
+	noSnapCap  = "a leader sends its tree to four learners at a time; others wait, and who takes less than 64 KiB of it a second gives way"
 	ownVotes   = "votes are sent again after 200 ms, then ever more seldom, up to a minute"
 	noPeerSASL = "there is no SASL between servers"
 	noAdmin    = "there is no HTTP admin server"
@@ -255,7 +256,7 @@ var table = []Key{
 	quorum(ignored("fastleader.minNotificationInterval", Property, "200", ownVotes, anyNumber, "200")),
 	quorum(ignored("fastleader.maxNotificationInterval", Property, "60000", ownVotes, anyNumber, "60000")),
 	quorum(ignored("leader.maxTimeToWaitForEpoch", Property, "-1", "initLimit bounds it", anyNumber, "-1")),
-	quorum(ignored("leader.maxConcurrentSnapSyncs", Property, "10", noSyncCap, anyNumber)),
+	quorum(ignored("leader.maxConcurrentSnapSyncs", Property, "10", noSnapCap, anyNumber)),
 	quorum(ignored("leader.maxConcurrentDiffSyncs", Property, "100", noSyncCap, anyNumber)),
 	quorum(ignored("leader.closeSocketAsync", Property, "false", "closing a connection never holds up a server", anyBoolean, "true")),
 	quorum(ignored("leader.ackLoggingFrequency", Property, "1000", "acknowledgements are not logged", anyNumber)),
