@@ -60,10 +60,11 @@ var planted = []bug{
 	{name: "marker-ignored", lie: "an emptied disk is taken for a new one", edits: []edit{{
 		"store/served.go", "func (s *Store) Served() bool { return s.served }", "func (s *Store) Served() bool { return false }"}, {
 		"replica/roles.go", "r.synced == 0 && r.epochs.current == 0 && r.election.History()", "false && r.election.History()"}}},
-	{name: "follows-lower-epoch", lie: "a server follows a leader of a lower epoch than it has promised", edits: []edit{{
+	{name: "follows-lower-epoch", lie: "a server follows a leader of a lower epoch than it has promised, and that leader bears it", edits: []edit{{
 		"zab/following.go", "case epoch < l.cfg.AcceptedEpoch:", "case epoch < 0:"}, {
 		"zab/following.go", "if epoch == l.cfg.AcceptedEpoch {", "if epoch <= l.cfg.AcceptedEpoch {"}, {
-		"zab/following.go", "l.ackEpoch(-1, out) // promised", "l.ackEpoch(l.cfg.CurrentEpoch, out) // promised"}}},
+		"zab/following.go", "l.ackEpoch(-1, out) // promised", "l.ackEpoch(l.cfg.CurrentEpoch, out) // promised"}, {
+		"zab/discovery.go", "accepted > max(l.epoch, l.outbid)", "accepted < 0"}}},
 	{name: "elects-by-id", lie: "the highest id wins the election, whatever its history, and leads whoever has more", edits: []edit{{
 		"election/decide.go", "cmp.Or(cmp.Compare(v.Epoch, current.Epoch), cmp.Compare(v.Zxid, current.Zxid), cmp.Compare(v.Leader, current.Leader)) > 0",
 		"cmp.Compare(v.Leader, current.Leader) > 0"}, {
@@ -90,7 +91,7 @@ var planted = []bug{
 	{name: "trunc-spares-the-tree", lie: "the tree keeps what was truncated from the log", edits: []edit{{
 		"replica/following.go", "Reload: r.tree.Zxid() > e.Zxid}", "Reload: false}"}}},
 	{name: "trunc-one-too-many", lie: "TRUNC cuts one transaction more than it should where that can be made up for", edits: []edit{{
-		"zab/sync.go", "\tcase last > upto:\n\t\treturn cut(upto)", "\tcase last > upto && h.count > 1:\n\t\treturn cut(h.At(h.count - 2).Zxid)\n\tcase last > upto:\n\t\treturn cut(upto)"}}},
+		"zab/sync.go", "\tcase last > upto:\n\t\treturn cut(upto)", "\tcase last > upto && h.After(upto) > 1:\n\t\treturn cut(h.At(h.After(upto) - 2).Zxid)\n\tcase last > upto:\n\t\treturn cut(upto)"}}},
 	{name: "hole-in-the-history", lie: "a learner that lacks several transactions is not sent the first of them, and nobody looks for gaps", edits: []edit{{
 		"zab/sync.go", "\tfor i := l.history.After(from); i < l.history.Len(); i++ {",
 		"\ti := l.history.After(from)\n\tif i+2 < l.history.Len() {\n\t\ti++\n\t}\n\tfor ; i < l.history.Len(); i++ {"}, {
@@ -182,11 +183,13 @@ var planted = []bug{
 		"propose/session.go", "\tpaths := p.overlay.estate(id).sorted()\n", "\tpaths := p.overlay.estate(id).sorted()\n\tpaths = paths[:max(len(paths)-1, 0)]\n"}, {
 		"tree/apply.go", "\tfor _, path := range t.Ephemerals(h.Session) {\n", "\tfor _, path := range t.Ephemerals(h.Session)[:0] {\n"}}},
 	{name: "asks-after-closing", lie: "what a session asks for is done though its end has been proposed", edits: []edit{{
-		"replica/leading.go", "\t\tr.sessions.SetClosing(q.Session)\n", "\t\t_ = q\n"}}},
+		"session/session.go", "if e := t.byID[id]; e == nil || e.bucket == nil {\n\t\treturn znode.CodeSessionExpired", "if e := t.byID[id]; e == nil {\n\t\treturn znode.CodeSessionExpired"}}},
 	{name: "the-dead-are-let-in", lie: "a session that has ended goes on through another server", edits: []edit{{
 		"replica/leading.go", "\tvalid := r.sessions.Check(ask.Session) == znode.CodeOK\n", "\tvalid := true\n"}}},
 	{name: "moved-unnoticed", lie: "a session that has moved can still write through the server it left", edits: []edit{{
 		"replica/leading.go", "if !r.owner(q.Session, from) {", "if false {"}}},
+	{name: "held-for-ever", lie: "a server without a leader keeps its clients for ever", edits: []edit{{
+		"replica/roles.go", "if !r.serving && r.held && now.Mono-r.since > r.cfg.Hold {", "if false {"}}},
 	{name: "pings-always-answered", lie: "a client's ping is answered also when nobody else hears of it", edits: []edit{{
 		"replica/roles.go", "\treturn r.learner.Fresh(now.Mono)\n", "\treturn true\n"}}},
 	{name: "lone-leader-answers-pings", lie: "a leader answers pings that no quorum has followed for long", edits: []edit{{
