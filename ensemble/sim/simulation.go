@@ -91,13 +91,29 @@ func (s *simulation) play() {
 	s.watch()
 	f := s.faults
 	f.begin()
-	s.world.run(f.plan.Shape.Start + f.plan.Shape.Span)
+	s.suffer()
 	s.heal()
 	s.settleDown("after the faults")
 	if s.opts.Restart && !s.world.over {
 		s.restartAll(r)
 		s.settleDown("after the restart")
 	}
+}
+
+// suffer lets things go wrong until enough has happened, or the plan is at its end.
+func (s *simulation) suffer() {
+	shape := s.faults.plan.Shape
+	least, end := shape.Start+shape.Span/16, shape.Start+shape.Span
+	for s.world.now < end && !s.world.over && (s.world.now < least || !s.enough()) {
+		s.world.run(min(s.world.now+s.opts.ticks(2), end))
+	}
+}
+
+// enough reports whether the run has what it needs to prove something, and all the writes that its options ask for. Of faults that
+// are not planned nothing is expected.
+func (s *simulation) enough() bool {
+	return s.history.Acknowledged() >= s.opts.Writes &&
+		(len(s.faults.plan.Faults) == 0 || s.faults.tally.Total() >= leastFaults && s.inv.LeaderChanges() >= leastChanges)
 }
 
 // watch ends the run when an invariant does not hold.

@@ -153,6 +153,7 @@ type History struct {
 	Healed Moment            // when the ensemble was whole again, and expected to serve; never if it is not expected to
 
 	seq  int
+	done int // writes acknowledged
 	last clock.Time
 }
 
@@ -206,6 +207,9 @@ func (h *History) Invoke(now clock.Time, conn ConnID, xid int32, op wire.Op, rec
 func (h *History) Return(now clock.Time, op OpID, head wire.ReplyHeader, resp wire.Record) {
 	o := &h.Ops[op]
 	o.Returned, o.Zxid, o.Err, o.Response = h.moment(now), head.Zxid, head.Err, resp
+	if o.Type.Write() && !o.refused() {
+		h.done++
+	}
 	c := &h.Conns[o.Conn]
 	c.Received = append(c.Received, Item{Index: int(op)})
 }
@@ -222,6 +226,9 @@ func (h *History) Event(now clock.Time, conn ConnID, zxid znode.Zxid, e wire.Wat
 	c := &h.Conns[conn]
 	c.Received = append(c.Received, Item{IsEvent: true, Index: len(h.Events) - 1})
 }
+
+// Acknowledged is how many writes clients have been told are carried out.
+func (h *History) Acknowledged() int { return h.done }
 
 // Heal says that from now on everything works and the ensemble is expected to serve (C13).
 func (h *History) Heal(now clock.Time) { h.Healed = h.moment(now) }

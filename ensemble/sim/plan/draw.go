@@ -17,12 +17,12 @@ var often = [classes]float64{
 	Echo: 4, Churn: 1,
 }
 
-// Draw draws a plan. One in forty has no faults at all: the most load, and what goes wrong by itself.
+// Draw draws a plan. One in two hundred has no faults at all: the most load, and what goes wrong by itself.
 func Draw(r *rand.Rand, s Shape) Plan {
 	p := Plan{Shape: s}
 	p.Frail = some(r, s.minority(), s.Voters)
 	p.Quorum = some(r, s.Voters-s.minority(), s.Voters)
-	quiet := r.IntN(40) == 0
+	quiet := r.IntN(200) == 0
 	for c := range classes {
 		on, rate := r.IntN(2) == 0, []float64{0.25, 0.5, 1, 1.5, 2.5}[r.IntN(5)]
 		if !on || quiet || !s.allows(c) {
