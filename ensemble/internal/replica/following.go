@@ -22,6 +22,37 @@ const (
 	dialLongest = 200
 )
 
+// How long a server waits before it calls a leader that it has left in vain more than once, one time after the other, in
+// milliseconds: what fails at once may fail so for ever, and costs the leader a snapshot each time. The first time it comes back
+// at once. The wait doubles up to the longest, which is a second or a quarter of initLimit, whichever is less; who serves, or is to follow
+// another leader, starts anew.
+const (
+	vainWait    = 50
+	vainLongest = 1000
+)
+
+// patience is how long to wait before the elected leader is called.
+func (r *Replica) patience() int64 {
+	if r.vainBy != r.vote.Leader || r.vain < 2 {
+		return 0
+	}
+	longest := min(vainLongest, r.cfg.Tick*int64(r.cfg.InitLimit)/4)
+	return min(vainWait<<min(r.vain-2, 10), longest)
+}
+
+// inVain notes that the present role ends. It was in vain if it had begun to learn and did not come to serve.
+func (r *Replica) inVain(err error) {
+	switch {
+	case r.serving || errors.Is(err, errHealed):
+		r.vain = 0
+	case r.role != Leading && r.heard:
+		if r.vainBy != r.vote.Leader {
+			r.vain, r.vainBy = 0, r.vote.Leader
+		}
+		r.vain++
+	}
+}
+
 // follow begins to follow, or observe, the elected leader.
 func (r *Replica) follow(now Time) {
 	r.role = Following
@@ -29,9 +60,12 @@ func (r *Replica) follow(now Time) {
 		r.role = Observing
 	}
 	r.settleVote()
-	r.elected = now.Mono
+	wait := r.patience()
+	r.elected, r.retryAt = now.Mono+wait, now.Mono+wait
 	r.established, r.agreed, r.heard, r.tries, r.dialing = false, 0, false, 0, false
-	r.dial()
+	if wait == 0 {
+		r.dial()
+	}
 }
 
 func (r *Replica) dial() {

@@ -66,6 +66,33 @@ func TestSnapshotClosesConnections(t *testing.T) {
 	})
 }
 
+// What fails whenever it is tried is tried ever more seldom; and when it works again, that is seen soon.
+func TestInVain(t *testing.T) {
+	worlds(t, shape{servers: 3, history: 3}, func(w *world) {
+		w.start()
+		leader := w.mustServe()
+		behind := w.followers()[0]
+		d := leader.mustOpen(20 * tick)
+		w.isolate(behind)
+		w.until(func() bool { return !behind.serves(replica.Following) }, "it has lost its leader")
+		for range 5 {
+			d.must(d.create("/missed-", znode.ModePersistentSequential))
+		}
+		behind.deaf, behind.dialled = true, nil
+		w.connectAll()
+		w.until(func() bool { return len(behind.dialled) >= 2 }, "it has tried again")
+		begun := w.now
+		w.pass(30_000)
+		require.Less(w, len(behind.dialled), 8+30_000/1000, "a second is the longest wait")
+		require.Greater(w, behind.dialled[len(behind.dialled)-1], begun+25_000, "it goes on trying")
+		require.True(w, leader.serves(replica.Leading))
+		behind.deaf = false
+		begun = w.now
+		w.mustServe()
+		require.Less(w, w.now-begun, int64(4*tick))
+	})
+}
+
 // A server that is empty while others are not takes over their data before it counts.
 func TestNewcomer(t *testing.T) {
 	worlds(t, three, func(w *world) {

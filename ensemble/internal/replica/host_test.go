@@ -35,8 +35,10 @@ type host struct {
 	votes     map[packet.ServerID]packet.Notification
 	up        map[packet.ServerID]bool // whose election port it knows to be reachable
 	ends      []*end
-	accepting bool // learners are let in
-	failed    int  // dials that it has not heard of
+	accepting bool    // learners are let in
+	failed    int     // dials that it has not heard of
+	dialled   []int64 // when it has tried to reach a leader
+	deaf      bool    // no snapshot comes to it whole
 	dumps     []packet.LinkID
 	guests    []*client
 
@@ -345,6 +347,7 @@ func (h *host) link(op *replica.LinkOp) {
 	switch op.Kind {
 	case replica.LinkDial:
 		h.w.note("%d dials %d", h.id, op.Server)
+		h.dialled = append(h.dialled, h.w.now)
 		h.w.dial(h, op.Server)
 	case replica.LinkAccept:
 		h.accepting = true

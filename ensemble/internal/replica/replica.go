@@ -178,6 +178,8 @@ type Replica struct {
 	askedEpoch  int64 // in which the leader was last asked for anything
 	heard       bool  // it has said something
 	tries       int
+	vain        int // roles in a row, under vainBy, that ended before they served
+	vainBy      packet.ServerID
 	elected     int64  // when the leader was elected that is dialled
 	retryAt     int64  // when to dial again
 	confirmed   uint64 // the last round of the leader's that a quorum has confirmed

@@ -103,6 +103,7 @@ func (r *Replica) leave(err error, now Time) {
 	if r.role == Leading {
 		r.link(LinkOp{Kind: LinkRefuse})
 	}
+	r.inVain(err)
 	for _, id := range r.links {
 		r.link(LinkOp{Kind: LinkClose, Link: id, Err: err})
 	}

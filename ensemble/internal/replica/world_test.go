@@ -433,7 +433,7 @@ func (e *end) replaceDisk() {
 		return
 	}
 	t := receive(h.w, stream)
-	if h.w.rng.IntN(8) == 0 {
+	if h.deaf || h.w.rng.IntN(8) == 0 {
 		h.w.note("%d has not got a whole snapshot", h.id)
 		e.install = func() {
 			h.r.NotInstalled(h.w.time())
