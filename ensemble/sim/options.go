@@ -54,6 +54,7 @@ func Draw(seed uint64) Options {
 	o.Span = o.ticks(2400)
 	o.Writes = leastWrites + int(r.ExpFloat64()*400)
 	o.Mix = workload.Draw(r)
+	o.Mix.Timeout = int32(o.Tick) * int32(2+r.IntN(4+r.IntN(15))) // as many ticks as servers allow, rather few
 	o.Mix.Think = o.ticks(1) * clock.Time(o.Mix.Clients) / requests
 	o.Restart = r.IntN(4) == 0
 	o.Plan = drawPlan(w.chance(ofPlan), &o)

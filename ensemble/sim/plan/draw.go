@@ -38,8 +38,23 @@ func Draw(r *rand.Rand, s Shape) Plan {
 			p.Faults = append(p.Faults, p.fault(r, c))
 		}
 	}
+	if !quiet {
+		p.gather(r)
+	}
 	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return p
+}
+
+// gather moves some of the faults close behind others, since accidents seldom come alone: the first makes the second likelier, and
+// what was built to bear each may not bear both.
+func (p *Plan) gather(r *rand.Rand) {
+	share := []float64{0, 0.3, 0.6}[r.IntN(3)]
+	for i := range p.Faults {
+		if r.Float64() < share {
+			other := p.Faults[r.IntN(len(p.Faults))].At
+			p.Faults[i].At = min(other+clock.Time(r.Int64N(int64(4*p.Shape.Tick)+1)), p.Shape.Start+p.Shape.Span-1)
+		}
+	}
 }
 
 // allows reports whether a class can strike in such an ensemble.

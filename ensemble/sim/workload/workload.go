@@ -87,7 +87,7 @@ type Mix struct {
 	Names   int         // how many different names there are at each place
 	Window  int         // requests a client has under way at most
 	Think   clock.Time  // mean time between a client's requests
-	Timeout int32       // session timeout asked for, milliseconds
+	Timeout int32       // session timeout asked for, milliseconds; who knows the servers' tick may want another
 	Watch   float64     // probability that a read leaves a watch
 	Wrong   float64     // probability that a version is not the one last seen, nor any
 	Blind   float64     // probability that a version is -1
