@@ -31,8 +31,8 @@ const (
 	vainLongest = 1000
 )
 
-// patience is how long to wait before the elected leader is called.
-func (r *Replica) patience() int64 {
+// pause is how long to wait before the elected leader is called.
+func (r *Replica) pause() int64 {
 	if r.vainBy != r.vote.Leader || r.vain < 2 {
 		return 0
 	}
@@ -60,7 +60,7 @@ func (r *Replica) follow(now Time) {
 		r.role = Observing
 	}
 	r.settleVote()
-	wait := r.patience()
+	wait := r.pause()
 	r.elected, r.retryAt = now.Mono+wait, now.Mono+wait
 	r.established, r.agreed, r.heard, r.tries, r.dialing = false, 0, false, 0, false
 	if wait == 0 {
