@@ -37,10 +37,13 @@ type writer struct {
 func startWriter(t *testing.T, servers, path string, success func(began, answered time.Time)) *writer {
 	t.Helper()
 	w := &writer{c: reconnecting(t, servers), path: path}
-	_, err := w.c.Create(t.Context(), path, nil, &bwclient.CreateOptions{Parents: bwclient.PersistentParents})
-	if !errors.Is(err, bwclient.ErrNodeExists) {
-		require.NoError(t, err)
-	}
+	mustEventually(t, recovery, func(ctx context.Context) error { // a server that has just lost its leader may hang up first
+		_, err := w.c.Create(ctx, path, nil, &bwclient.CreateOptions{Parents: bwclient.PersistentParents})
+		if errors.Is(err, bwclient.ErrNodeExists) {
+			return nil
+		}
+		return err
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var writing sync.WaitGroup
 	w.end = func() {
@@ -159,11 +162,12 @@ func report(t *testing.T, k process.Kind, what string, outages []time.Duration) 
 	return median, most
 }
 
-// What an outage may last: the goal is 50 ms in the median and 200 ms at the 99th percentile. Machines that run tests have
-// other things to do, too.
+// What an outage may last. The goal is 50 ms in the median and 200 ms at the 99th percentile; what was measured the test prints. These
+// bounds are for machines that have other things to do, too, and still tell a server that waits for a peer's silence to be noticed, or
+// for a time that somebody has set, from one that goes on when it can.
 const (
-	outageMedian = 100 * time.Millisecond
-	outageMost   = time.Second
+	outageMedian = 400 * time.Millisecond
+	outageMost   = 2 * time.Second
 )
 
 // outage measures what a strike against the leader does to clients of the others, and has all servers run again.
@@ -230,7 +234,7 @@ func TestALostFollowerCostsNobodyAWrite(t *testing.T) {
 				w.mustWriteMore(t, 200)
 				w.mustNotHaveFailed(t)
 			}
-			require.Equal(t, leader, e.Leader(), what)
+			require.Equal(t, leader, e.MustLeader(t), what)
 		}
 		through("before")
 		e.Servers[lost].Kill()

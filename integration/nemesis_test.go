@@ -91,14 +91,14 @@ var faults = []fault{
 	}},
 }
 
-// run strikes until the time is over: first with the first fault, which changes the leader twice, then with each kind before any
-// comes again.
-func (n *nemesis) run(length time.Duration) {
+// run strikes until the time is over and that was enough, or four times that time: first with the first fault, which changes the
+// leader twice, then with each kind before any comes again.
+func (n *nemesis) run(length time.Duration, enough func() bool) {
 	n.t.Helper()
-	end := time.Now().Add(length)
+	began := time.Now()
 	for order := []int{0}; ; order = n.random.Perm(len(faults)) {
 		for _, i := range order {
-			if time.Now().After(end) {
+			if passed := time.Since(began); passed > 4*length || passed > length && enough() {
 				return
 			}
 			f := faults[i]

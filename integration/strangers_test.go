@@ -38,7 +38,7 @@ func TestStrangersOnThePeerPorts(t *testing.T) {
 			w.mustNotHaveFailed(t)
 			w.end()
 		}
-		require.Equal(t, leader, e.Leader(), "the leader changed")
+		require.Equal(t, leader, e.MustLeader(t), "the leader changed")
 
 		e.Servers[leader].Kill()
 		other := writers[(leader+1)%3]
