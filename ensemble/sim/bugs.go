@@ -156,6 +156,9 @@ func (l *life) sabotage(j job) job {
 // misread changes what came on a link before the core gets it.
 func (k *link) misread(batch []packet.Packet) []packet.Packet {
 	l := k.l
+	if l.opts.Bug == NoBug {
+		return batch
+	}
 	var out []packet.Packet
 	for _, p := range batch {
 		out = append(out, p)

@@ -32,6 +32,7 @@ type link struct {
 
 	in      source
 	packets *packet.Reader
+	next    packet.Packet  // being read
 	snap    *packet.Packet // whose stream is on its way in, or being made durable
 	whole   bool           // all of it has come
 
@@ -151,22 +152,23 @@ func (k *link) read() {
 		return
 	}
 	var batch []packet.Packet
-	for k.snap == nil {
-		var p packet.Packet
-		if err := k.packets.Next(&p); err == errDry {
+	for p := &k.next; k.snap == nil; {
+		*p = packet.Packet{}
+		if err := k.packets.Next(p); err == errDry {
 			break
 		} else if err != nil {
 			l.counts.add("link broken by what came")
 			k.fail(err)
 			return
 		}
-		if !k.opened && !k.introduce(&p) {
+		if !k.opened && !k.introduce(p) {
 			return
 		}
-		l.hear(k, &p)
-		batch = append(batch, p)
+		l.hear(k, p)
+		batch = append(batch, *p)
 		if p.Type == packet.TypeSnap && k.dialled {
-			k.snap = &p
+			snap := *p
+			k.snap = &snap
 		}
 	}
 	if len(batch) > 0 {

@@ -2,6 +2,7 @@ package image
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/snapshot"
@@ -67,7 +68,7 @@ func (src Source) each(w sink) error {
 		if images = src.next(images[:0]); len(images) == 0 {
 			return nil
 		}
-		nodes = nodes[:0]
+		nodes = slices.Grow(nodes[:0], len(images))
 		for _, x := range images {
 			nodes = append(nodes, snapshot.Node{Path: x.Path, Data: x.Data, ACL: x.ACL, Stat: x.Stat})
 		}

@@ -12,7 +12,7 @@ import (
 
 const (
 	bufferSize = 64 << 10
-	firstSize  = 4 << 10 // of the buffer, until it proves too small
+	firstSize  = 4 << 10 // of the buffer; it grows as long as it proves too small
 )
 
 // fields reads what an image and a stream have in common.
@@ -60,11 +60,8 @@ func (r *fields) fill(n int) error {
 	r.summarize()
 	r.base += int64(r.from)
 	left := r.buf[r.from:]
-	switch {
-	case r.buf == nil && n <= firstSize:
-		r.buf = make([]byte, 0, firstSize)
-	case cap(r.buf) < bufferSize && (n > firstSize || len(r.buf) == firstSize):
-		r.buf = make([]byte, 0, bufferSize)
+	if c := cap(r.buf); c < bufferSize && (n > c || len(r.buf) == c) {
+		r.buf = make([]byte, 0, min(max(n, 4*c, firstSize), bufferSize))
 	}
 	r.buf = r.buf[:copy(r.buf[:cap(r.buf)], left)]
 	r.from, r.summed = 0, 0
