@@ -58,7 +58,7 @@ var planted = []bug{
 		"replica/roles.go", "Abstain: r.untrusted != nil}", "Abstain: false}"}, {
 		"replica/following.go", "Untrusted: r.untrusted != nil,", "Untrusted: false,"}}},
 	{name: "marker-ignored", lie: "an emptied disk is taken for a new one", edits: []edit{{
-		"store/served.go", "func (s *Store) Served() bool { return s.served }", "func (s *Store) Served() bool { return false }"}, {
+		"store/served.go", "func (s *Store) Served() bool { return s.served && !s.initialize }", "func (s *Store) Served() bool { return false }"}, {
 		"replica/roles.go", "r.synced == 0 && r.epochs.current == 0 && r.election.History()", "false && r.election.History()"}}},
 	{name: "follows-lower-epoch", lie: "a server follows a leader of a lower epoch than it has promised, and that leader bears it", edits: []edit{{
 		"zab/following.go", "case epoch < l.cfg.AcceptedEpoch:", "case epoch < 0:"}, {

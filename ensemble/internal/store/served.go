@@ -28,8 +28,9 @@ func (s *Store) exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-// Served says whether this server has ever served, so that an empty directory has lost something (see Recovery.Empty).
-func (s *Store) Served() bool { return s.served }
+// Served says whether it is noted that this server has served, so that an empty directory has lost something (see Recovery.Empty), and
+// nothing is left to note: with the file initialize there is, for MarkServed has yet to remove it.
+func (s *Store) Served() bool { return s.served && !s.initialize }
 
 // MarkServed notes, durably, that this server serves: from now on an empty directory is not where it begins. It is to be called
 // before the first acknowledgement of anything: a leader's history, a record, a client's write. The file initialize, whose permission
