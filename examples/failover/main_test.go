@@ -23,15 +23,20 @@ func TestStory(t *testing.T) {
 	first, failover, seen, back := rows(t, parts[0]), rows(t, parts[1]), parts[2], rows(t, parts[3])
 
 	require.Len(t, first, 3)
+	epoch := ""
 	for _, events := range first {
 		require.Equal(t, []string{"looking", "election", "0", "0", "0:0"}, events[0])
-		require.Equal(t, []string{"broadcast", "1", "1"}, events[len(events)-1][1:4])
+		last := events[len(events)-1]
+		require.Equal(t, "broadcast", last[1])
+		require.Equal(t, last[2], last[3])
+		epoch = last[3]
 	}
+	require.Regexp(t, `^[1-9]$`, epoch) // 1, unless the machine is so busy that it takes more than one election
 	require.Len(t, failover, 2, "the one that ends tells nothing")
 	leaders := 0
 	for _, events := range failover {
-		require.Equal(t, []string{"looking", "election", "1", "1"}, events[0][:4])
-		require.Regexp(t, `^1:\d+$`, events[0][4])
+		require.Equal(t, []string{"looking", "election", epoch, epoch}, events[0][:4])
+		require.Regexp(t, "^"+epoch+`:\d+$`, events[0][4])
 		var phases []string
 		for _, e := range events {
 			phases = append(phases, e[1])
@@ -39,15 +44,14 @@ func TestStory(t *testing.T) {
 		require.Subset(t, []string{"election", "discovery", "synchronization", "broadcast"}, phases)
 		last := events[len(events)-1]
 		require.Equal(t, "broadcast", last[1])
-		epoch, err := strconv.Atoi(last[3])
-		require.NoError(t, err)
-		require.GreaterOrEqual(t, epoch, 2)
+		require.Regexp(t, `^\d+$`, last[3])
+		require.Greater(t, last[3], epoch)
 		if last[0] == "leader" {
 			leaders++
 		}
 	}
 	require.Equal(t, 1, leaders)
-	require.Regexp(t, `last write of the old epoch +1:1\d\d\d +acknowledged`, seen)
+	require.Regexp(t, `last write of the old epoch +`+epoch+`:\d{4,} +acknowledged`, seen)
 	require.Regexp(t, `first write of the new epoch +[2-9]:1 +acknowledged`, seen)
 	require.Contains(t, seen, " 0 of them ended without an answer")
 	for _, events := range back {
