@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/image"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
@@ -99,8 +100,10 @@ func (l *life) admit(e *end) {
 	}
 	l.holding = append(l.holding, k)
 	l.world.after(holdLearners, func() {
+		l.holding = slices.DeleteFunc(l.holding, func(o *link) bool { return o == k })
 		if !l.over && !k.opened && !l.accepting {
 			k.close()
+			k.lost(errNotServing)
 		}
 	})
 }
