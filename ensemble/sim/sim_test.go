@@ -27,6 +27,8 @@ var (
 	length  = flag.Duration("sim.time", 0, "how long the campaign lasts; 0: until its seeds are done")
 	stop    = flag.Bool("sim.first", false, "the campaign ends with the first seed that fails")
 	workers = flag.Int("sim.workers", 0, "how many seeds run at a time; 0: one for each processor")
+	least   = flag.Int("sim.least", 0, "the campaign fails if fewer of its seeds than that prove something")
+	twice   = flag.Bool("sim.twice", false, "the campaign runs each seed twice: the same has to happen")
 )
 
 // Runs leave much behind and need little at a time: collecting it a fourth as often as usual makes a campaign a fifth faster.
@@ -76,7 +78,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// TestDeterminism runs seeds twice, cut short: everything happens again.
+// TestDeterminism runs seeds twice, cut short: everything happens again. TestCampaign -sim.twice does so with whole ones.
 func TestDeterminism(t *testing.T) {
 	seen := map[uint64]bool{}
 	count := uint64(20)
@@ -127,6 +129,7 @@ func TestCampaign(t *testing.T) {
 	all.Wait()
 	t.Logf("%v, %v", c.sum.String(), time.Since(c.begun).Round(time.Second))
 	require.Empty(t, c.failed)
+	require.GreaterOrEqual(t, c.sum.Proving, *least, "too few seeds prove anything")
 }
 
 // A campaign is what several workers share.
@@ -160,7 +163,7 @@ func (c *campaign) add(rep sim.Report, panicked string) {
 	}
 }
 
-// run runs a seed, and takes a panic for what it is: a failure that is to be replayed.
+// run runs a seed, and takes a panic for what it is: a failure that is to be replayed. So is a second time that differs.
 func run(seed uint64) (rep sim.Report, panicked string) {
 	o := sim.Draw(seed)
 	rep.Options = o
@@ -169,5 +172,11 @@ func run(seed uint64) (rep sim.Report, panicked string) {
 			panicked = fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return sim.Run(o, nil), ""
+	rep = sim.Run(o, nil)
+	if *twice {
+		if again := sim.Run(o, nil); again.Hash != rep.Hash || again.Events != rep.Events {
+			return rep, fmt.Sprintf("something else happened the second time: %d events, hash %016x; then %d, %016x", rep.Events, rep.Hash, again.Events, again.Hash)
+		}
+	}
+	return rep, ""
 }
