@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -138,8 +139,12 @@ func checkFile(t *testing.T, file, rel string) {
 		t.Errorf("%s: package %s stands nowhere in the picture of the house; give it a room in architecture_test.go", rel, pkg)
 		return
 	}
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	fset := token.NewFileSet()
+	parsed, err := parser.ParseFile(fset, file, nil, parser.SkipObjectResolution)
 	require.NoError(t, err)
+	if n := concurrent(parsed); r.pure && n != nil {
+		t.Errorf("%s: a machine has no goroutine and no channel (%s)", fset.Position(n.Pos()), r.why)
+	}
 	for _, spec := range parsed.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		require.NoError(t, err)
@@ -147,6 +152,18 @@ func checkFile(t *testing.T, file, rel string) {
 			t.Errorf("%s imports %s: %s (%s)", rel, imported, reason, r.why)
 		}
 	}
+}
+
+// concurrent is where a file starts a goroutine, or has a channel; nil if it does not.
+func concurrent(file *ast.File) (found ast.Node) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.GoStmt, *ast.ChanType, *ast.SelectStmt, *ast.SendStmt:
+			found = n
+		}
+		return found == nil
+	})
+	return found
 }
 
 // refuses says why r may not import a package, or nothing.
@@ -179,6 +196,11 @@ func TestArchitectureRefuses(t *testing.T) {
 		in + "front":   module + "/" + in + "tree",
 	} {
 		require.NotEmpty(t, roomOf(pkg).refuses(imported), "%s must not import %s", pkg, imported)
+	}
+	for text, want := range map[string]bool{"go f()": true, "var c chan int; _ = c": true, "select {}": true, "f()": false} {
+		parsed, err := parser.ParseFile(token.NewFileSet(), "", "package p; func f() { "+text+" }", 0)
+		require.NoError(t, err)
+		require.Equal(t, want, concurrent(parsed) != nil, text)
 	}
 	require.Nil(t, roomOf("ensemble/internal/util"))
 	require.Empty(t, roomOf("client").refuses("github.com/go-zookeeper/zk"))
