@@ -124,7 +124,7 @@ func New(c Config) *Election {
 	for _, id := range e.voters {
 		e.isVoter[id] = true
 	}
-	e.Settle(packet.Observing, Vote{Leader: noLeader})
+	e.Withdraw()
 	return e
 }
 
@@ -211,6 +211,10 @@ func (e *Election) Settle(state packet.State, v Vote) {
 	e.state, e.vote, e.decided = state, v, false
 	e.agreed, e.decideAt, e.resendAt = never, never, never
 }
+
+// Withdraw ends the role without another: until the next Look, for which the server is not ready yet, nobody who looks is told of
+// a leader by it.
+func (e *Election) Withdraw() { e.Settle(packet.Observing, Vote{Leader: noLeader}) }
 
 // History reports whether a voter has ever shown, in a vote, that the ensemble has a history: a zxid or an epoch above zero.
 // A server without one of its own must then not vote as if there were none.

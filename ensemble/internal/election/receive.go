@@ -29,7 +29,7 @@ func (e *Election) Receive(from packet.ServerID, n *packet.Notification, now int
 // mustTell reports whether n's sender, a voter, has to be told what this server knows: it looks, and this one has a leader or
 // is in a later round. A looking server without vote tells nobody: its word would only be answered.
 func (e *Election) mustTell(n *packet.Notification) bool {
-	inOffice := e.state != packet.Looking
+	inOffice := e.state != packet.Looking && e.vote.Leader != noLeader
 	return n.State == packet.Looking && (inOffice || n.Round < e.round && e.isVoter[e.c.Self])
 }
 

@@ -125,6 +125,7 @@ func (r *Replica) leave(err error, now Time) {
 	if r.fuzzy {
 		r.untrusted, r.fuzzy = ErrFuzzy, false
 	}
+	r.election.Withdraw() // others are not to wait for a leader that is none while the disk keeps this server from looking
 	r.look(now)
 }
 
