@@ -205,11 +205,19 @@ func (r *Replica) own(id znode.SessionID, conn request.ConnID, timeout int32) {
 	}
 }
 
-// elsewhere ends the connection here of a session that has had something done through another server meanwhile, which shows once this
-// one has caught up. What still waits on it would happen after that, and so must not happen any more. An error tells nothing: it may
-// be the refusal of the one whose session it is not.
+// elsewhere ends the connection here of a session that has asked for something through another server meanwhile. What still waits on
+// it, or comes on it late, would happen after that, and so must not happen any more: the leader that knows whose the session is may be
+// lost before it can refuse it. The refusal of one whose session it is not tells nothing.
 func (r *Replica) elsewhere(x *txn.Txn) {
-	if r.serving || x.Type == wire.OpError || x.Type == wire.OpCreateSession || x.Type == wire.OpCloseSession {
+	switch x.Type {
+	case wire.OpCreateSession, wire.OpCloseSession:
+		return
+	case wire.OpError:
+		if x.Body.(*txn.Error).Code == znode.CodeSessionMoved {
+			return
+		}
+	}
+	if r.role == Standalone {
 		return
 	}
 	conn := r.clients.owners[x.Session]

@@ -34,6 +34,40 @@ func TestADeposedLeaderGreetsNobody(t *testing.T) {
 	})
 }
 
+// A connection whose session has written through another server is at its end, also where nothing has happened between the servers: the
+// leader that would refuse what comes on it may not be the one that hears of it.
+func TestLateRequestsOfMovedSessionsAreNotDone(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		worlds(t, three, func(w *world) {
+			w.start()
+			old := w.mustServe()
+			followers := w.followers()
+			from, to := followers[0], followers[1]
+			if w.rng.IntN(2) == 0 { // the one that has more to say leads
+				from, to = to, from
+			}
+			a := from.mustOpen(20 * tick)
+			a.must(a.create("/first", znode.ModePersistent))
+			b := to.mustAttach(a.session)
+			if fails { // which it has been told, and so knows
+				b.wait(b.create("/first", znode.ModePersistent))
+			} else {
+				b.must(b.create("/then", znode.ModePersistent))
+			}
+			w.until(func() bool { return from.r.Tree().Zxid() == to.r.Tree().Zxid() }, "the other server has it too")
+			a.create("/late", znode.ModePersistent)
+			old.crash()
+			w.mustServeAmong(from, to)
+			w.until(func() bool { return a.closed || len(a.waiting) == 0 }, "the old connection comes to an end")
+			b.must(b.create("/last", znode.ModePersistent))
+			w.until(func() bool { return from.node("/last") != nil }, "it has all")
+			require.Nil(w, from.node("/late"))
+			require.True(w, a.closed)
+			require.False(w, b.closed)
+		})
+	}
+}
+
 // A request that waits on a connection while the session goes on elsewhere is not done any more: to its client it would happen after
 // all that it has done there.
 func TestRequestsOfMovedSessionsAreNotAskedForAgain(t *testing.T) {

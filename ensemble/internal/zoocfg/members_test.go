@@ -68,6 +68,11 @@ func TestEffectsAmongSeveral(t *testing.T) {
 		{"localSessionsEnabled=false", Honoured, "it is so"},
 		{"peerType=observer", Honoured, "the server line decides"},
 		{"oraclePath=/o", Ignored, "quorums are majorities; no oracle is asked"},
+		{"fastleader.minNotificationInterval=200", Honoured, "it is so"},
+		{"fastleader.minNotificationInterval=100", Ignored, "votes are sent again after 200 ms, then ever more seldom, up to a minute"},
+		{"fastleader.maxNotificationInterval=1000", Ignored, "votes are sent again after 200 ms, then ever more seldom, up to a minute"},
+		{"electionAlg=3", Honoured, "there is no other"},
+		{"leader.maxConcurrentSnapSyncs=2", Ignored, "a leader sends its tree to four learners at a time; others wait, and who takes less than 64 KiB of it a second gives way"},
 	}
 	for _, c := range cases {
 		cfg, err := parseFiles(three+c.line, files{"/d/myid": []byte("2")})
