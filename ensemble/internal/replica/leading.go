@@ -245,6 +245,9 @@ func (r *Replica) Proceed(now Time) {
 
 // Tick of a leader's, or a lone server's, sessions, containers and TTL nodes. What there is no space for stays due.
 func (r *Replica) tickSessions(now Time) {
+	if r.exhausted() {
+		return // whoever leads next will see to it
+	}
 	if r.cfg.Space != nil {
 		if r.cfg.Space.Reserve(2*spareRoom) != nil {
 			return // the disk is full or nearly so
@@ -267,7 +270,21 @@ func (r *Replica) tickSessions(now Time) {
 		r.giveBack(room - r.plan(&q, now))
 		return true
 	})
+	if r.exhausted() {
+		r.reprieve(now)
+	}
 	r.handle(now)
+}
+
+// reprieve lets sessions go on whose end can no longer be proposed in this epoch: nobody must be told that they have ended.
+func (r *Replica) reprieve(now Time) {
+	for _, q := range r.due {
+		if timeout, open := r.tree.Session(q.Session); open && q.Op == wire.OpCloseSession {
+			r.sessions.Close(q.Session)
+			r.sessions.Open(q.Session, timeout, now.Mono)
+		}
+	}
+	r.due = nil
 }
 
 // What a learner asks.

@@ -16,6 +16,7 @@ type local struct {
 	after znode.Zxid // sync: what the tree must have
 	round uint64     // sync on the leader: by which round a quorum must have confirmed that it leads
 	done  bool       // sync: confirmed; only the tree has to follow
+	asked bool       // it may be on its way to this leader still, and nobody will know
 }
 
 // locals is the requests of this server's clients, in the order they were asked for. Since the leader plans a server's requests in
@@ -95,9 +96,9 @@ func (l *locals) unsend() {
 
 // keep drops those that nobody waits for any more, of which it is certain now that they were not done: a client that has been
 // told that its connection is lost must not see its requests happen after all it does on the next one. What ends a session
-// stays.
+// stays, unless it may be done already: if it is not, time ends the session.
 func (l *locals) keep(waits func(*local) bool) {
-	l.list = slices.DeleteFunc(l.list[l.head:], func(e local) bool { return e.Op != wire.OpCloseSession && !waits(&e) })
+	l.list = slices.DeleteFunc(l.list[l.head:], func(e local) bool { return e.asked || e.Op != wire.OpCloseSession && !waits(&e) })
 	l.head, l.sent, l.asked = 0, 0, 0
 }
 

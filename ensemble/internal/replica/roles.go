@@ -203,6 +203,7 @@ func (r *Replica) doubt() {
 	}
 	for i := r.local.head; i < min(r.local.asked, len(r.local.list)); i++ {
 		e := &r.local.list[i]
+		e.asked = e.Op == wire.OpCloseSession
 		if c := r.clients.byConn[e.Conn]; e.Op != wire.OpSync && c != nil && !c.cut {
 			if c.session != 0 {
 				r.release(c.session)

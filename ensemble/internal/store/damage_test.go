@@ -305,3 +305,22 @@ func TestAfterApache(t *testing.T) {
 		})
 	}
 }
+
+// Two epochs that have changed alike are another server's doing only where there is anything else: an emptied directory has none, and must
+// not pass for one that has followed somebody (Recovery.Empty).
+func TestEpochsAloneAreDamage(t *testing.T) {
+	m := crashable()
+	s, _ := mustRecover(t, m, small(), 0)
+	_, _, err := s.Epochs(0)
+	require.NoError(t, err)
+	require.NoError(t, s.MarkServed())
+	require.NoError(t, s.Close())
+	for _, name := range epochNames {
+		require.NoError(t, disk.Replace(m, filepath.Join(s.snapDir, name), []byte("4")))
+	}
+	s, err = Open(m, small())
+	require.NoError(t, err)
+	_, err = s.Recover(func(*snapshot.Reader) error { return nil }, func(txnlog.Record) error { return nil })
+	require.ErrorIs(t, err, disk.ErrDamaged)
+	require.NoError(t, s.Close())
+}

@@ -29,7 +29,8 @@ import (
 //	a log file later than the one last announced         somebody else has written: the witness is stale
 //	a snapshot never announced, or of another size       the same (Apache writes one whenever it starts to serve)
 //	the log's file goes on differently at the note       the same
-//	both epochs later than announced, and equal          the same (Apache has followed a leader and logged nothing)
+//	both epochs later than announced, and equal          the same, if there is a snapshot, as there is wherever Apache has
+//	                                                     been (it has followed a leader and logged nothing)
 //	the log ends before the note                         damage
 //	an epoch that was never announced, or none           damage
 //	a compressed snapshot that loads, of the right size,
