@@ -101,6 +101,7 @@ func TestValues(t *testing.T) {
 		{"snapCount=1", func(c *Config) any { return c.Storage.SnapCount }, 2},
 		{"preAllocSize=64", func(c *Config) any { return c.Storage.PreAlloc }, int64(65536)},
 		{"txnLogSizeLimitInKb=-7", func(c *Config) any { return c.Storage.LogSizeLimit }, int64(-1)},
+		{"txnLogSizeLimitInKb=64", func(c *Config) any { return c.Storage.LogSizeLimit }, int64(65536)},
 		{"snapshot.compression.method=snappy", func(c *Config) any { return c.Storage.Compression }, "snappy"},
 		{"4lw.commands.whitelist=stat, ruok ,conf,mntrs,", func(c *Config) any { return c.FourLetterWords }, []string{"stat", "ruok", "conf"}},
 		{"4lw.commands.whitelist=*", func(c *Config) any { return c.FourLetterWords }, []string{"*"}},

@@ -88,9 +88,10 @@ func size(unit, least int64, field func(*Config) *int64) parser {
 		case n > (1<<62)/unit:
 			return errors.New("is too large")
 		case n < 0:
-			n, unit = -1, 1
+			*field(v.cfg) = -1
+		default:
+			*field(v.cfg) = n * unit
 		}
-		*field(v.cfg) = n * unit
 		return nil
 	}
 }
