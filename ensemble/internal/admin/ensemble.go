@@ -21,6 +21,7 @@ type Ensemble struct {
 	Unavailable, LeaderUnavailable           Timing
 	Proposals, Commits                       int64 // of its own, as leader
 	ReceivedProposals, ReceivedCommits, Sent int64 // Sent: snapshots, to learners
+	DigestMismatches                         int64 // transactions after which the tree was not what their digests say
 }
 
 // Leads is what a leader has to say.
@@ -92,6 +93,7 @@ func monitorEnsemble(b *strings.Builder, e *Ensemble) {
 	for _, g := range []gauge{
 		{"looking_count", e.Elections}, {"proposal_count", e.Proposals}, {"commit_count", e.Commits},
 		{"learner_proposal_received_count", e.ReceivedProposals}, {"learner_commit_received_count", e.ReceivedCommits}, {"snap_count", e.Sent},
+		{"digest_mismatches_count", e.DigestMismatches},
 	} {
 		line(b, g.key, "%d", g.v)
 	}

@@ -35,7 +35,7 @@ func leader() *still {
 func learner(mode, state string) *still {
 	s := member(mode, state)
 	s.learns = true
-	s.ensemble.ReceivedProposals, s.ensemble.ReceivedCommits = 31, 30
+	s.ensemble.ReceivedProposals, s.ensemble.ReceivedCommits, s.ensemble.DigestMismatches = 31, 30, 7
 	return s
 }
 
@@ -72,7 +72,7 @@ func TestTextsOfALearner(t *testing.T) {
 		"0x200001f2c4b0000\t4000ms\nephemeral nodes dump:\nSessions with Ephemerals (1):\n"))
 	text := w.Answer("mntr", 0)
 	requireLines(t, text, "server_state follower", "peer_state following - broadcast", "quorum_size 3",
-		"learner_proposal_received_count 31", "learner_commit_received_count 30", "proposal_count 0")
+		"learner_proposal_received_count 31", "learner_commit_received_count 30", "proposal_count 0", "digest_mismatches_count 7")
 	for _, leaders := range []string{"zk_learners", "zk_synced", "zk_pending_syncs", "zk_leader_uptime", "_proposal_size", "zk_observer_master_id"} {
 		require.NotContains(t, text, leaders)
 	}

@@ -1,9 +1,6 @@
 package replica
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/bellwether-zk/bellwether/ensemble/internal/jute"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/tree"
@@ -11,9 +8,6 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/internal/wire"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/znode"
 )
-
-// ErrDiverged means that the tree after a transaction is not the tree its planner foresaw. Memory, disk or code is broken.
-var ErrDiverged = errors.New("replica: the tree is not what the transaction's digest says")
 
 // A Notice is an event on its way to a connection that watches. It is dropped if the receiver may not read what it tells of:
 // ACL is that of the changed node, or of the parent for a change of children.
@@ -82,8 +76,8 @@ func (r *Replica) Apply(out *Applied, now Time) (bool, error) {
 	}
 	out.Zxid, out.Type, out.Session = x.Zxid, x.Type, x.Session
 	r.tree.Apply(x, &r.result)
-	if !r.verify(x) {
-		return false, r.diverged(fmt.Errorf("%w: zxid %v, %v, digest %x, tree %x", ErrDiverged, x.Zxid, x.Type, x.Digest, r.tree.Digest()), now)
+	if !r.verify(x, now) {
+		return false, r.diverged(x, now)
 	}
 	if r.planner != nil {
 		r.planner.Applied(x.Zxid)
@@ -104,6 +98,7 @@ func (r *Replica) Apply(out *Applied, now Time) (bool, error) {
 		r.tally.Informed++
 		r.history.Keep(out.Zxid)
 	}
+	r.heal(now)
 	return true, nil
 }
 
@@ -130,24 +125,6 @@ func (r *Replica) settled(out *Applied) bool {
 	}
 	r.local.pop()
 	return true
-}
-
-// divergingMost is how many transactions in a row may have another digest than the tree before a server under a leader of Apache's
-// believes that the fault is its own.
-const divergingMost = 64
-
-// verify compares the tree with what the transaction's planner foresaw. Apache's leaders foresee wrongly now and then, until
-// their queue has run empty; ours do not.
-func (r *Replica) verify(x *txn.Txn) bool {
-	if !x.HasDigest || r.tree.Options().NoDigest {
-		return true
-	}
-	if x.Digest == r.tree.Digest() {
-		r.diverging = 0
-		return true
-	}
-	r.diverging++
-	return r.learner != nil && !r.learner.Ours() && r.diverging < divergingMost
 }
 
 // settle makes the answer, and the tracker follow the tree where sessions came or went.

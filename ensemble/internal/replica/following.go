@@ -199,6 +199,7 @@ func (r *Replica) learn(e *zab.Effect, now Time) {
 		r.agree(e.Zxid)
 	case zab.Established:
 		r.established = true
+		r.noteForesight(e.Epoch)
 		r.agree(r.agreed)
 		r.agree(r.learner.Base())
 		r.serveFrom = max(r.committed, r.logged) // what was asked for on an earlier link to this leader may be among it

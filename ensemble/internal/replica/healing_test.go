@@ -155,12 +155,13 @@ func TestUntrusted(t *testing.T) {
 	})
 }
 
-// corrupt changes a server's tree behind its back.
-func (h *host) corrupt() {
+// corrupt changes a node of a server's tree behind its back.
+func (h *host) corrupt(path string) {
+	h.wrong = true
 	var res tree.Result
 	h.r.Tree().Apply(&txn.Txn{
 		Header: txn.Header{Zxid: h.r.Tree().Zxid(), Time: wall, Type: wire.OpSetData},
-		Body:   &txn.SetData{Path: "/a", Data: []byte("a bit has flipped"), Version: 1},
+		Body:   &txn.SetData{Path: path, Data: []byte("a bit has flipped"), Version: 1},
 	}, &res)
 }
 
@@ -174,7 +175,7 @@ func TestDivergence(t *testing.T) {
 		h := w.hosts[w.rng.IntN(3)]
 		d := h.mustOpen(20 * tick)
 		w.until(func() bool { return h.r.Waiting() == 0 }, "all is applied")
-		h.corrupt()
+		h.corrupt("/a")
 		writer := c
 		if h == leader {
 			writer = w.followers()[0].mustOpen(20 * tick) // which may be what it stumbles over
@@ -200,7 +201,7 @@ func TestDivergenceWithoutALeader(t *testing.T) {
 		w.everywhere("/a", true)
 		h := w.followers()[0]
 		w.until(func() bool { return len(h.queued) == 0 && h.r.Waiting() == 0 }, "its disk is idle")
-		h.corrupt()
+		h.corrupt("/a")
 		h.stall = everything
 		c.must(c.create("/b", znode.ModePersistent))
 		w.trace = nil

@@ -187,7 +187,7 @@ type Replica struct {
 	handling    bool // they are being handled
 	roleOver    bool // the role ended while they were
 	touched     map[znode.SessionID]int32
-	diverging   int // transactions in a row whose digest was not the tree's
+	doubts      doubts
 	tally       tally
 }
 

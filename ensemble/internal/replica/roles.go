@@ -116,7 +116,7 @@ func (r *Replica) leave(err error, now Time) {
 	r.established = false
 	r.leader, r.learner, r.planner, r.sessions = nil, nil, nil, nil
 	r.answers, r.early, r.due, r.moved = nil, nil, nil, nil
-	r.dialing, r.installing, r.diverging = false, false, 0
+	r.dialing, r.installing, r.doubts.row = false, false, 0
 	r.sweeper = sweeper{}
 	r.effects = r.effects[:0]
 	r.local.unsend()
@@ -142,15 +142,6 @@ func (r *Replica) distrust(err error, now Time) {
 		return
 	}
 	r.leave(err, now)
-}
-
-// diverged is what to do about a tree that is not what the leader foresaw.
-func (r *Replica) diverged(err error, now Time) error {
-	if r.role == Standalone {
-		return err
-	}
-	r.distrust(err, now)
-	return nil
 }
 
 // serve begins to serve clients as soon as the tree has everything that came before this role was established. What was asked
@@ -322,6 +313,7 @@ func (r *Replica) truncated(op *DiskOp, t *tree.Tree, now Time) {
 	if t != nil {
 		r.tree = t
 		r.publish(now)
+		r.readAgain()
 	}
 	if r.learner != nil {
 		r.learner.Truncated(op.Zxid, true, now.Mono, &r.effects)
@@ -334,6 +326,10 @@ func (r *Replica) truncated(op *DiskOp, t *tree.Tree, now Time) {
 // [zab.Uncut].
 func (r *Replica) Unreachable(op *DiskOp, damage error, now Time) {
 	r.writing--
+	if damage == nil && r.doubts.reading {
+		damage = errNothingToRead
+	}
+	r.doubts.reading = false
 	switch {
 	case damage != nil:
 		r.distrust(fmt.Errorf("%w: %v: %w", ErrTruncate, op.Zxid, damage), now)

@@ -81,6 +81,7 @@ type Counts struct {
 	Proposed, Committed int64 // transactions, as leader
 	Received, Informed  int64 // proposals that came from a leader, and transactions it has said are committed
 	Snapshots           int64 // sent to learners
+	Mismatches          int64 // transactions after which the tree was not what their digests say
 }
 
 // Durations sum up how long something took each time, in milliseconds.

@@ -174,6 +174,7 @@ func (s *Server) perform(now replica.Time) {
 	s.attendAll()
 	rd.Reset()
 	s.noteSpace()
+	s.noteMismatch()
 }
 
 // attendAll does what the replica wants done with clients' connections.

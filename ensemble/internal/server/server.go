@@ -126,6 +126,7 @@ type Server struct {
 	told                               event                // what it says
 	complained                         map[string]time.Time // when a quota's soft limit was last complained about
 	wasFull                            bool                 // the log had no space
+	mismatches                         int64                // rows of transactions with wrong digests that were told of
 	nextPurge                          time.Time
 	sinceSnapshot, snapAfter           int   // transactions; the next snapshot comes after so many
 	bytesSinceSnapshot, snapAfterBytes int64 // of log, likewise; snapAfterBytes 0: no bound

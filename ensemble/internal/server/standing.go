@@ -45,6 +45,7 @@ func (v view) ensemble() *admin.Ensemble {
 		State: states[role] + " - " + st.Phase.String(), Voters: len(v.s.cfg.Ensemble.Quorum.Voters()), Leader: int64(r.Leader()),
 		Elections: c.Elections, Election: admin.Timing(c.Election), Unavailable: admin.Timing(c.Absence), LeaderUnavailable: admin.Timing(c.Reign),
 		Proposals: c.Proposed, Commits: c.Committed, ReceivedCommits: c.Informed, Sent: c.Snapshots,
+		DigestMismatches: c.Mismatches,
 	}
 	if own, _ := v.s.cfg.Ensemble.Quorum.Member(v.s.cfg.Ensemble.Self); own.Observer {
 		e.ObserverSync = admin.Timing(c.Sync)

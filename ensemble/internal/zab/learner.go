@@ -35,6 +35,9 @@ type LearnerConfig struct {
 // The snapshot must not take away what was agreed upon because the Learner has it. A leader sends nothing before a quorum has promised its
 // epoch and found its history at least as good; so all of that is in it, and not behind Zxid, where the two part. A snapshot from there on has it; of one from before, when
 // the leader's tree is behind its log, [Learner.Partial] says that it must not be believed without what follows.
+//
+// A server whose tree goes on being not what a leader of Apache's says it is asks for that leader's tree in the same way: its log and its
+// epochs are what it said, and only the snapshot that it began with may be wrong. Zxid is the last that is agreed upon then.
 type Uncut struct {
 	Epoch int64      // 0: there is none
 	Zxid  znode.Zxid // of TRUNC
