@@ -135,6 +135,10 @@ func (v *votes) dialled(server packet.ServerID, e *end) {
 		id = v.open(e, false).id
 	}
 	l.later(func() {
+		if n := v.lines[id]; n == nil || !n.end.open { // it has ended before anybody heard of it
+			delete(v.lines, id)
+			id = 0
+		}
 		v.machine.Dialled(server, id, v.now(), &v.out)
 		v.perform()
 	})
