@@ -76,7 +76,7 @@ func TestWatchdogTellsOfACoreThatHangs(t *testing.T) {
 		r := newRig(t, disk.NewMem(nil), func(c *Config) { c.Log = logged.logger() })
 		time.Sleep(time.Minute)
 		logged.take()
-		r.inCore(func() { time.Sleep(stallAfter + watchEvery) })
+		r.inCore(func() { time.Sleep(stallAfter + watchEvery*3/2) }) // it ends between two looks
 		require.Contains(t, logged.take(), "level=WARN msg=hangs server=1 stage=core for=")
 		time.Sleep(watchEvery)
 		synctest.Wait()
