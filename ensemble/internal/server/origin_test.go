@@ -93,11 +93,15 @@ func (c *cluster) successor(of *member) *member {
 	return nil
 }
 
-// A leader that does nothing any more loses its office in the time that a silent peer is waited for, and
+// A leader that does nothing any more, or whose disk does nothing, loses its office in the time that a silent peer is waited for, and
 // the others' clients go on.
 func TestALeaderThatHangsIsReplaced(t *testing.T) {
 	const bound = (5 + 4) * tick // syncLimit; what an election adds, in which one that can be reached is waited for
 	for name, hang := range map[string]func(l *member) (release func()){
+		"its disk": func(l *member) func() {
+			l.drive.hang()
+			return l.drive.release
+		},
 		"its core": func(l *member) func() {
 			hold := make(chan struct{})
 			go l.running().inCore(func() { <-hold }) // ends with hold
@@ -114,7 +118,7 @@ func TestALeaderThatHangsIsReplaced(t *testing.T) {
 				synctest.Wait()
 				begun := time.Now()
 				v.mustCall(wire.OpCreate, &wire.CreateRequest{Path: "/kept-meanwhile", ACL: znode.OpenACL()})
-				for c.successor(l) == nil {
+				for c.successor(l) == nil { // without its disk the others may have a quorum all the same
 					require.LessOrEqual(t, time.Since(begun), bound)
 					time.Sleep(tick / 10)
 				}
