@@ -510,6 +510,26 @@ func fresh(t *testing.T, s shape) {
 	})
 }
 
+// A leader may be elected and never be reached. Who calls it does not wait for longer than for one that is slow.
+func TestALeaderThatCannotBeCalled(t *testing.T) {
+	worlds(t, three, func(w *world) {
+		w.start()
+		leader := w.mustServe()
+		h := w.followers()[0]
+		leader.swallows = true
+		w.isolate(h)
+		w.until(func() bool { return !h.serves(replica.Following) }, "it has lost its leader")
+		w.connectAll()
+		w.until(func() bool { return h.r.Leader() == leader.id }, "it has found it again")
+		begun, elections := w.now, h.r.Elections()
+		w.until(func() bool { return h.r.Elections() > elections }, "it has given up")
+		require.InDelta(w, initLimit*tick, w.now-begun, tick/10)
+		require.ErrorContains(w, h.r.Left(), "does not answer")
+		leader.swallows = false
+		require.Equal(w, leader.id, w.mustServe().id)
+	})
+}
+
 // Without a leader clients are kept for a while, and no longer.
 func TestHold(t *testing.T) {
 	worlds(t, three, func(w *world) {

@@ -83,9 +83,16 @@ func (r *Replica) comeAgain(err error, now Time) {
 	r.dial()
 }
 
-// redial tries again when it is time.
+// giveUpAt is when the elected leader has had its time to be reached, in milliseconds of the monotonic clock: initLimit ticks, whatever
+// has come of the calls, which may take longer each where packets are lost.
+func (r *Replica) giveUpAt() int64 { return r.elected + int64(r.cfg.InitLimit)*r.cfg.Tick }
+
+// redial tries again when it is time, or gives up.
 func (r *Replica) redial(now Time) {
-	if !r.dialing && now.Mono >= r.retryAt {
+	switch {
+	case now.Mono >= r.giveUpAt():
+		r.leave(fmt.Errorf("%w: server %d", errNoLeader, r.vote.Leader), now)
+	case !r.dialing && now.Mono >= r.retryAt:
 		r.dial()
 	}
 }

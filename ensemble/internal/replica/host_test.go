@@ -37,6 +37,7 @@ type host struct {
 	ends      []*end
 	accepting bool                                 // learners are let in
 	failed    int                                  // dials that it has not heard of
+	swallows  bool                                 // who calls its quorum port hears nothing
 	wrong     bool                                 // its tree is known not to be what it should be, until it is again
 	misjudges func(to *host, zxid znode.Zxid) bool // which digests it does not get right on the way to others; nil: none
 	dialled   []int64                              // when it has tried to reach a leader

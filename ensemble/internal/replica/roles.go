@@ -245,8 +245,10 @@ func (r *Replica) Next(now Time) int64 {
 		if r.writing == 0 {
 			next = min(next, r.election.Next())
 		}
-	case r.role != Leading && r.learner == nil && !r.dialing && r.role != Standalone:
-		next = min(next, r.retryAt)
+	case r.role != Leading && r.learner == nil && r.role != Standalone:
+		if next = min(next, r.giveUpAt()); !r.dialing {
+			next = min(next, r.retryAt)
+		}
 	}
 	return next
 }

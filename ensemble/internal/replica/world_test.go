@@ -312,6 +312,9 @@ type item struct {
 // dial connects a host to a leader, if that takes in learners.
 func (w *world) dial(from *host, leader packet.ServerID) {
 	to := w.host(leader)
+	if to.swallows {
+		return
+	}
 	if to.r == nil || !to.accepting || w.cut[pair(from.id, leader)] {
 		from.failed++
 		return
