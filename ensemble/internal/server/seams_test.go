@@ -232,6 +232,8 @@ func TestNobodyReadsATreeThatDiverged(t *testing.T) {
 		require.NotErrorIs(t, read, context.DeadlineExceeded, "its connection is still there")
 		c.mustServe()
 		c.mustAgree()
+		require.Equal(t, 1, c.ledger.count("the tree is not what a transaction's digest says"), "the operator is told")
+		require.EqualValues(t, 1, view{s}.Ensemble().DigestMismatches)
 	})
 }
 
