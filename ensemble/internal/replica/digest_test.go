@@ -27,7 +27,7 @@ func (w *world) trusting(done func() bool, what string) {
 	}, what)
 }
 
-// write makes n nodes through a client that it opens at a leader, and again at the next one should that have gone.
+// write makes n nodes, and some more, through a client that it opens at a leader, and again at the next one should that have gone.
 func (w *world) write(name string, n int) {
 	w.Helper()
 	var c *client
@@ -38,6 +38,9 @@ func (w *world) write(name string, n int) {
 				c = w.leader().mustOpen(20 * tick)
 			}
 			xid := c.create(fmt.Sprintf("/%s-%d", name, i), znode.ModePersistent)
+			for n := w.rng.IntN(4); n > 0; n-- { // there is more on its way than one
+				xid = c.create("/"+name+"-", znode.ModePersistentSequential)
+			}
 			w.trusting(func() bool {
 				_, done = c.answers[xid]
 				return done || c.closed
