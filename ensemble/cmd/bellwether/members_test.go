@@ -13,16 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// freePort is a port that nobody listens on, and that nobody is given who asks for any.
-func freePort(t *testing.T) int {
+// freePorts are n different ports that nobody listens on, from a range in which nobody is given one who asks for any.
+func freePorts(t *testing.T, n int) (ports []int) {
 	t.Helper()
-	for {
+	for len(ports) < n {
 		port := 12_000 + rand.IntN(20_000)
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			require.NoError(t, l.Close())
-			return port
+			defer l.Close() // not before all are found, so that none is found twice
+			ports = append(ports, port)
 		}
 	}
+	return ports
 }
 
 // Three voters and an observer find each other by a dynamic configuration file, over TCP, with their data on disk; and again after all
@@ -31,12 +32,14 @@ func TestServersOfADynamicConfiguration(t *testing.T) {
 	const size = 4
 	dir := t.TempDir()
 	var lines strings.Builder
+	ports := freePorts(t, 3*size)
 	for id := 1; id <= size; id++ {
 		role := "participant"
 		if id == size {
 			role = "observer"
 		}
-		fmt.Fprintf(&lines, "server.%d=127.0.0.1:%d:%d:%s;127.0.0.1:%d\n", id, freePort(t), freePort(t), role, freePort(t))
+		own := ports[3*(id-1):]
+		fmt.Fprintf(&lines, "server.%d=127.0.0.1:%d:%d:%s;127.0.0.1:%d\n", id, own[0], own[1], role, own[2])
 	}
 	dynamic := filepath.Join(dir, "zoo.cfg.dynamic.1f")
 	require.NoError(t, os.WriteFile(dynamic, []byte(lines.String()), 0o600))
