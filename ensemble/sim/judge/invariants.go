@@ -69,12 +69,13 @@ type member struct {
 	tree              *record // the last its tree has
 	accepted, current int64
 	serving           bool
-	leads             int64   // epoch it was established in; -1: none
-	toward            *record // where a truncation or an installation under way will lead; nil: none
-	installing        bool    // that is an installation
-	shut              *record // what it had on disk when it last believed its disk; nil: it does
-	doubts            bool    // it believes nothing of what it has on disk
-	lost              bool    // its disk was damaged or emptied, so that it may have less than it had
+	leads             int64    // epoch it was established in; -1: none
+	toward            *record  // where a truncation or an installation under way will lead; nil: none
+	installing        bool     // that is an installation
+	shut              *record  // what it had on disk when it last believed its disk; nil: it does
+	shutEpochs        [2]int64 // likewise, accepted and current, and what it has saved since
+	doubts            bool     // it believes nothing of what it has on disk
+	lost              bool     // its disk was damaged or emptied, so that it may have less than it had
 }
 
 // A reign is an epoch whose leader was established.
@@ -135,6 +136,7 @@ func (v *Invariants) Start(now clock.Time, server int, b Boot) {
 	s.running, s.serving, s.leads = true, false, -1
 	if s.shut != nil && !b.Untrusted { // it believes its disk again, and so has what it had
 		s.last, s.synced = s.shut, s.shut
+		s.accepted, s.current = s.shutEpochs[0], s.shutEpochs[1]
 	}
 	r := v.find(b.Last)
 	forgiven := s.lost && (b.Untrusted || !v.rules.voter(server)) || s.halfway(r)
@@ -154,7 +156,7 @@ func (v *Invariants) Start(now clock.Time, server int, b Boot) {
 	case !b.Untrusted:
 		s.shut = nil
 	case s.shut == nil:
-		s.shut = s.synced
+		s.shut, s.shutEpochs = s.synced, [2]int64{s.accepted, s.current}
 	}
 	s.last, s.synced, s.tree = r, r, v.root
 	s.accepted, s.current, s.lost, s.toward = b.Accepted, b.Current, s.lost && b.Untrusted, nil
@@ -212,6 +214,7 @@ func (v *Invariants) AcceptEpoch(now clock.Time, server int, epoch int64) {
 		v.fail(now, "A1", "server %d accepts epoch %d after %d", server, epoch, s.accepted)
 	}
 	s.accepted = epoch
+	s.shutEpochs[0] = max(s.shutEpochs[0], epoch)
 }
 
 // SaveEpoch says that a server has the current epoch on disk.
@@ -231,6 +234,7 @@ func (v *Invariants) SaveEpoch(now clock.Time, server int, epoch int64) {
 			server, epoch, s.synced.zxid, s.last.zxid)
 	}
 	s.current = epoch
+	s.shutEpochs[1] = max(s.shutEpochs[1], epoch)
 	v.saved[epoch] |= bit(server)
 }
 

@@ -140,6 +140,13 @@ func TestInvariantsBearWhatIsRight(t *testing.T) {
 	y.SaveEpoch(0, 3, 2)
 	y.Serve(0, 3)
 	y.agree(z(2, 3), 2, 3)
+
+	for _, accepted := range []int64{6, 2} { // a flip, and the same once more: what was there is there again
+		y.Stop(0, 3)
+		y.Damage(3)
+		y.Start(0, 3, judge.Boot{Accepted: accepted, Current: 2, Last: z(2, 3), Untrusted: accepted == 6})
+		y.Load(0, 3, z(2, 3), digest)
+	}
 	y.Bound(0, 3, "requests", 5, 5)
 	require.Empty(t, y.Violations())
 	require.Equal(t, 1, y.LeaderChanges())
@@ -217,6 +224,14 @@ func TestInvariantsFind(t *testing.T) {
 			y.Start(0, 3, judge.Boot{Untrusted: true})
 			y.Vote(0, 3, -1)
 			y.Vote(0, 3, 0)
+		}},
+		{"A1", "an epoch that a flipped bit hid for a while, and is gone", func(y *trio) {
+			y.AcceptEpoch(0, 3, 2)
+			for _, accepted := range []int64{6, 1} { // the first is a flip, and not believed; the second is
+				y.Stop(0, 3)
+				y.Damage(3)
+				y.Start(0, 3, judge.Boot{Accepted: accepted, Current: 1, Last: z(1, 2), Untrusted: accepted == 6})
+			}
 		}},
 		{"A5", "an acknowledgement of what nobody proposed", func(y *trio) { y.Ack(0, 1, 2, z(1, 9)) }},
 		{"A5", "a commit by a minority", func(y *trio) { y.log(z(1, 3), 1); y.Commit(0, 1, z(1, 3)) }},
