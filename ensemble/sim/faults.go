@@ -19,6 +19,7 @@ type faults struct {
 	plan    plan.Plan
 	r       *rand.Rand
 	tally   plan.Tally
+	struck  Struck
 	lasting []*lasting
 	waiting []plan.Fault // for their phase
 	over    bool         // everything is healed
@@ -93,12 +94,19 @@ func (s *server) phase(p plan.Phase) {
 
 // felt counts a fault that took effect.
 func (f *faults) felt(x plan.Fault, who *server) {
-	f.tally.Add(x.Class)
-	id := 0
-	if who != nil {
-		id = int(who.id)
+	if who == nil {
+		f.tally.Add(x.Class)
+		f.world.say("fault: %v of server 0", x.Class)
+		return
 	}
-	f.world.say("fault: %v of server %d", x.Class, id)
+	f.feltIn(x, who, who.moment())
+}
+
+// feltIn is felt by a server that was doing something else when it was struck than it does now.
+func (f *faults) feltIn(x plan.Fault, who *server, m moment) {
+	f.tally.Add(x.Class)
+	f.struck.add(m, x.Class)
+	f.world.say("fault: %v of server %d", x.Class, who.id)
 }
 
 // lasts has something undone after a while, or when everything is healed.
@@ -238,6 +246,7 @@ func (f *faults) down(x plan.Fault, s *server, powerless bool, span clock.Time) 
 func (f *faults) allDown(x plan.Fault) {
 	for _, s := range f.servers {
 		if s.life != nil {
+			f.struck.add(s.moment(), x.Class)
 			s.crash(x.Class == plan.PowerOut)
 		}
 		s.start(clock.Time(f.r.Int64N(int64(x.Span) + 1)))
@@ -320,6 +329,7 @@ func (f *faults) arm(x plan.Fault, s *server) {
 
 // damage kills a server and does to its disk what no crash does.
 func (f *faults) damage(x plan.Fault, s *server) {
+	m := s.moment()
 	if s.life != nil {
 		s.crash(false)
 	}
@@ -330,7 +340,7 @@ func (f *faults) damage(x plan.Fault, s *server) {
 				return
 			}
 		}
-		f.harmed(x, s)
+		f.harmed(x, s, m)
 		return
 	}
 	var older, newest []string
@@ -355,13 +365,13 @@ func (f *faults) damage(x plan.Fault, s *server) {
 	off, bit := f.r.Int64N(info.Size), uint(f.r.IntN(8))
 	if s.fs.FlipBit(name, off, bit) == nil {
 		f.world.say("server %d: bit %d of byte %d of %s flips", s.id, bit, off, name)
-		f.harmed(x, s)
+		f.harmed(x, s, m)
 	}
 }
 
-func (f *faults) harmed(x plan.Fault, s *server) {
+func (f *faults) harmed(x plan.Fault, s *server, m moment) {
 	f.inv.Damage(int(s.id))
-	f.felt(x, s)
+	f.feltIn(x, s, m)
 }
 
 // files are what is in a server's data directory, in order of their names.

@@ -34,6 +34,7 @@ type Report struct {
 	Summary    judge.Summary
 	Changes    int // of leadership
 	Faults     plan.Tally
+	Struck     Struck
 	Counts     map[string]int // what else there was
 	Violations []judge.Violation
 }
@@ -59,7 +60,7 @@ func (r *Report) Replay() string {
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v simulated, %d events, hash %016x, %d changes of leadership, proves something: %v\n%+v\n", r.Span, r.Events, r.Hash, r.Changes, r.Proves(), r.Summary)
-	fmt.Fprintf(&b, "%v%v\n", counts(r.Counts), &r.Faults)
+	fmt.Fprintf(&b, "%v%v%v\n", counts(r.Counts), &r.Struck, &r.Faults)
 	for _, v := range r.Violations {
 		fmt.Fprintln(&b, v)
 	}
@@ -73,6 +74,7 @@ type Sum struct {
 	Acknowledged          int
 	Changes               int
 	Faults                plan.Tally
+	Struck                Struck
 	Counts                map[string]int
 }
 
@@ -89,6 +91,7 @@ func (s *Sum) Add(r *Report) {
 	s.Acknowledged += r.Summary.Acknowledged
 	s.Changes += r.Changes
 	s.Faults.Join(&r.Faults)
+	s.Struck.Join(&r.Struck)
 	if s.Counts == nil {
 		s.Counts = map[string]int{}
 	}
@@ -99,6 +102,6 @@ func (s *Sum) Add(r *Report) {
 
 // String is the sum in some lines.
 func (s *Sum) String() string {
-	return fmt.Sprintf("%d seeds, of which %d prove something and %d failed: %.1f hours simulated, %d acknowledged writes, %d changes of leadership\n%v%v",
-		s.Runs, s.Proving, s.Failed, float64(s.Span)/float64(3600*clock.Second), s.Acknowledged, s.Changes, counts(s.Counts), &s.Faults)
+	return fmt.Sprintf("%d seeds, of which %d prove something and %d failed: %.1f hours simulated, %d acknowledged writes, %d changes of leadership\n%v%v%v",
+		s.Runs, s.Proving, s.Failed, float64(s.Span)/float64(3600*clock.Second), s.Acknowledged, s.Changes, counts(s.Counts), &s.Struck, &s.Faults)
 }

@@ -58,11 +58,11 @@ func TestSeed(t *testing.T) {
 // stride is of how many seeds one is run with -short, as the race detector is: a run has one goroutine, which races with nobody.
 const stride = 5
 
-// TestKept runs the seeds that once found something, and a few besides.
+// TestKept runs the seeds that once found something, and a few besides. Together they strike servers in every phase of every role.
 func TestKept(t *testing.T) {
 	kept, err := os.ReadFile("testdata/seeds.txt")
 	require.NoError(t, err)
-	n := 0
+	n, sum := 0, sim.Sum{}
 	for line := range strings.Lines(string(kept)) {
 		number, why, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if number == "" || strings.HasPrefix(number, "#") {
@@ -75,6 +75,11 @@ func TestKept(t *testing.T) {
 		require.NoError(t, err, line)
 		rep := sim.Run(sim.Draw(seed), nil)
 		require.Empty(t, rep.Violations, "%s: %s", why, rep.Replay())
+		sum.Add(&rep)
+	}
+	t.Logf("%v", sum.String())
+	if !testing.Short() {
+		require.Empty(t, sum.Struck.Never())
 	}
 }
 

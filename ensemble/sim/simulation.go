@@ -271,7 +271,7 @@ func cmpOr(a, b string) string {
 func (s *simulation) report() Report {
 	rep := Report{
 		Options: s.opts, Hash: s.world.hash, Span: s.world.now, Events: s.world.asked, Summary: s.history.Summary(),
-		Changes: s.inv.LeaderChanges(), Counts: s.counts, Faults: s.faults.tally,
+		Changes: s.inv.LeaderChanges(), Counts: s.counts, Faults: s.faults.tally, Struck: s.faults.struck,
 	}
 	rep.Violations = append(rep.Violations, s.inv.Violations()...)
 	rep.Violations = append(rep.Violations, s.bad...)

@@ -91,6 +91,15 @@ func Classes() []Class {
 	return all
 }
 
+// Deadly reports whether such a fault ends the process of whom it strikes.
+func (c Class) Deadly() bool {
+	switch c {
+	case Kill, PowerLoss, KillAll, PowerOut, CrashPoint, FullDisk, BadWrite, LostSync, BitFlip, BitFlipLog, Amnesia, Churn:
+		return true
+	}
+	return false
+}
+
 // A Role is whom a fault is meant for.
 type Role int
 
