@@ -188,7 +188,7 @@ func (l *Log) From(zxid znode.Zxid) iter.Seq2[Record, error] {
 	r.files = r.files[first:]
 	return func(yield func(Record, error) bool) {
 		r.prev = 0
-		var broke *disk.Damage // how the file before ended, if it did not end well
+		var broke *breach // how the file before ended, if it did not end well
 		for i := range r.files {
 			var err error
 			if broke, err = r.file(i, zxid, broke, yield); err != nil {
@@ -199,7 +199,7 @@ func (l *Log) From(zxid znode.Zxid) iter.Seq2[Record, error] {
 			}
 		}
 		if broke != nil {
-			yield(Record{}, broke)
+			yield(Record{}, broke.damage)
 		}
 	}
 }
@@ -207,9 +207,16 @@ func (l *Log) From(zxid znode.Zxid) iter.Seq2[Record, error] {
 // errStop: the consumer has had enough.
 var errStop = errors.New("stop")
 
-// file yields the records of file i from zxid on. If it ends in an incomplete or damaged record, that is broke: the next file
-// makes good for it if it goes on exactly where this one broke off.
-func (r *reader) file(i int, zxid znode.Zxid, before *disk.Damage, yield func(Record, error) bool) (broke *disk.Damage, err error) {
+// A breach is where a file ends in an incomplete or damaged record. The next file makes good for it if it goes on with the very
+// zxid that this one lacks. If it begins an epoch, nobody can tell by it how far this one went; then there must be nothing here but what
+// a crash leaves of records that were never synced.
+type breach struct {
+	damage *disk.Damage
+	torn   bool // a crash explains it
+}
+
+// file yields the records of file i from zxid on.
+func (r *reader) file(i int, zxid znode.Zxid, before *breach, yield func(Record, error) bool) (broke *breach, err error) {
 	name, size := r.l.path(r.files[i]), int64(-1)
 	if i == len(r.files)-1 {
 		size = r.curAt
@@ -235,7 +242,8 @@ func (r *reader) file(i int, zxid znode.Zxid, before *disk.Damage, yield func(Re
 				}
 				return nil, nil
 			}
-			return damage(name, at, what), nil
+			torn := r.l.judge(s, &fileTail{file: r.files[i], name: name, end: at, last: r.prev, what: what}, false) == nil
+			return &breach{damage(name, at, what), torn}, nil
 		}
 		z := payloadZxid(payload)
 		if first && z != r.files[i] {
@@ -255,18 +263,19 @@ func (r *reader) file(i int, zxid znode.Zxid, before *disk.Damage, yield func(Re
 }
 
 // order checks that a record with zxid z may come now. before is how the previous file broke off, if this is the next one.
-func (r *reader) order(z, from znode.Zxid, name string, at int64, before *disk.Damage) error {
+func (r *reader) order(z, from znode.Zxid, name string, at int64, before *breach) error {
 	if z <= r.prev {
 		return damage(name, at, fmt.Sprintf("record %v after %v", z, r.prev))
 	}
 	prev := max(r.prev, from-1)
-	if z < from || r.l.follows(prev, z) {
-		return nil
+	fits := z < from || r.l.follows(prev, z)
+	switch {
+	case before != nil && !(fits && (before.torn || z == prev+1)):
+		return before.damage
+	case !fits:
+		return damage(name, at, fmt.Sprintf("record %v after %v: those between are missing", z, prev))
 	}
-	if before != nil {
-		return before
-	}
-	return damage(name, at, fmt.Sprintf("record %v after %v: those between are missing", z, prev))
+	return nil
 }
 
 func isError(payload []byte) bool {

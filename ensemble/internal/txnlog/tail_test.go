@@ -130,15 +130,21 @@ func TestEveryFlippedBitWithoutAMark(t *testing.T) {
 	}
 }
 
-// Flips in a file that is not the last are found by whoever reads it.
+// Flips in a file that is not the last are found by whoever reads it, also where the next one begins an epoch, which follows on any
+// record.
 func TestEveryFlippedBitInAnEarlierFile(t *testing.T) {
-	first, second := fileOf(0, group(1, 3, 20)...), fileOf(0, group(4, 2, 20)...)
-	for bit := range len(first) * 8 {
-		b := bytes.Clone(first)
-		b[bit/8] ^= 1 << (bit % 8)
-		l := mustOpen(t, memWith(t, map[string][]byte{"log.1": b, "log.4": second}), nil)
-		_, err := read(l, 1)
-		require.ErrorIs(t, err, disk.ErrDamaged, "bit %d", bit)
+	const epoch = 1 << 32
+	for name, next := range map[string]Record{"log.4": record(4, 20), "log.100000001": record(epoch+1, 20)} {
+		for _, zeros := range []int{0, 700} {
+			first, second := fileOf(zeros, group(1, 3, 20)...), fileOf(0, next)
+			for bit := range (len(first) - zeros) * 8 {
+				b := bytes.Clone(first)
+				b[bit/8] ^= 1 << (bit % 8)
+				l := mustOpen(t, memWith(t, map[string][]byte{"log.1": b, name: second}), nil)
+				_, err := read(l, 1)
+				require.ErrorIs(t, err, disk.ErrDamaged, "bit %d, then %s", bit, name)
+			}
+		}
 	}
 }
 
@@ -253,6 +259,7 @@ func TestSeveralFiles(t *testing.T) {
 		"gap":                               {files{"log.1": one, "log.5": fileOf(0, group(5, 1, 9)...)}, 1, zxids(1, 3), false, "log.5"},
 		"gap before what is wanted":         {files{"log.1": one, "log.5": fileOf(0, group(5, 1, 9)...)}, 5, zxids(5, 5), false, ""},
 		"torn, the next goes on":            {files{"log.1": torn, "log.3": fileOf(0, group(3, 2, 9)...)}, 1, zxids(1, 4), false, ""},
+		"torn, the next begins an epoch":    {files{"log.1": torn, "log.100000001": fileOf(0, record(1<<32+1, 9))}, 1, append(zxids(1, 2), 1<<32+1), false, ""},
 		"torn, the next does not":           {files{"log.1": torn, "log.4": two}, 1, zxids(1, 2), false, "log.1"},
 		"overlap":                           {files{"log.1": one, "log.3": fileOf(0, group(3, 2, 9)...)}, 1, zxids(1, 3), false, "log.3"},
 		"last one empty":                    {files{"log.1": one, "log.4": nil}, 1, zxids(1, 3), false, ""},
