@@ -3,6 +3,7 @@ package replica
 import (
 	"slices"
 
+	"github.com/bellwether-zk/bellwether/ensemble/internal/packet"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/request"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/session"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
@@ -21,6 +22,7 @@ type clients struct {
 	knocking  []handshake                        // not taken up yet
 	opening   map[znode.SessionID]request.ConnID // new sessions that are not applied yet; 0: who asked is gone
 	attaching []attachment                       // not answered yet
+	unclaimed map[znode.SessionID]int            // answers of the leader that are on their way to connections that are gone
 }
 
 // A client is a connection.
@@ -40,17 +42,18 @@ type handshake struct {
 type attachment struct {
 	conn    request.ConnID
 	session znode.SessionID
-	timeout int32      // negotiated, in milliseconds
-	asked   bool       // the leader has not said yet whether it may
-	valid   bool       // it may
-	after   znode.Zxid // to be answered when the tree has this: the session's earlier writes come first
-	round   uint64     // and, by a leader, when a quorum has confirmed this round
+	timeout int32         // negotiated, in milliseconds
+	asked   bool          // the leader has not said yet whether it may
+	on      packet.LinkID // on which it was asked
+	valid   bool          // it may
+	after   znode.Zxid    // to be answered when the tree has this: the session's earlier writes come first
+	round   uint64        // and, by a leader, when a quorum has confirmed this round
 }
 
 func newClients() clients {
 	return clients{
 		byConn: make(map[request.ConnID]*client), owners: make(map[znode.SessionID]request.ConnID),
-		opening: make(map[znode.SessionID]request.ConnID),
+		opening: make(map[znode.SessionID]request.ConnID), unclaimed: make(map[znode.SessionID]int),
 	}
 }
 
@@ -136,6 +139,7 @@ func (r *Replica) attach(h handshake, now Time) {
 func (r *Replica) admit(a *attachment, now Time) {
 	a.round = 0
 	if a.asked = r.learner != nil; a.asked {
+		a.on = r.links[0]
 		r.revalidate(a.session, a.timeout)
 		return
 	}
@@ -150,14 +154,30 @@ func (r *Replica) admit(a *attachment, now Time) {
 	}
 }
 
-// revalidated is the leader's word on a session that a connection here wants to have.
+// revalidated is the leader's word on a session that a connection here wants to have. The leader answers in the order in which it was
+// asked, and does not say whom. An answer to a connection that has gone must not be taken for one to who came after: that the leader
+// had heard of the session then says nothing of how long it will last from now on.
 func (r *Replica) revalidated(id znode.SessionID, valid bool) {
+	if n := r.clients.unclaimed[id]; n > 0 {
+		if r.clients.unclaimed[id] = n - 1; n == 1 {
+			delete(r.clients.unclaimed, id)
+		}
+		return
+	}
 	for i := range r.clients.attaching {
 		if a := &r.clients.attaching[i]; a.session == id && a.asked {
 			a.asked, a.valid, a.after = false, valid, r.logged
 			return
 		}
 	}
+}
+
+// disclaim notes that nobody waits any more for what the leader will say to a, if it was asked on the link there is.
+func (r *Replica) disclaim(a *attachment) {
+	if !a.asked || len(r.links) == 0 || a.on != r.links[0] {
+		return
+	}
+	r.clients.unclaimed[a.session]++
 }
 
 // greet answers the handshakes whose time has come.
@@ -168,6 +188,7 @@ func (r *Replica) greet() {
 	zxid := r.tree.Zxid()
 	r.clients.attaching = slices.DeleteFunc(r.clients.attaching, func(a attachment) bool {
 		if c := r.clients.byConn[a.conn]; c == nil || c.cut {
+			r.disclaim(&a)
 			return true // it has been closed
 		}
 		if a.asked || a.after > zxid || a.round > 0 && (r.leader == nil || a.round > r.confirmed) {
@@ -248,6 +269,7 @@ func (r *Replica) ended(id znode.SessionID, asked request.ConnID) {
 	}
 	for i := range r.clients.attaching {
 		if a := &r.clients.attaching[i]; a.conn == conn {
+			r.disclaim(a)
 			a.asked, a.valid = false, false
 			return
 		}
@@ -276,7 +298,12 @@ func (r *Replica) Gone(conn request.ConnID, now Time) {
 		}
 	}
 	r.clients.knocking = slices.DeleteFunc(r.clients.knocking, func(h handshake) bool { return h.conn == conn })
-	r.clients.attaching = slices.DeleteFunc(r.clients.attaching, func(a attachment) bool { return a.conn == conn })
+	r.clients.attaching = slices.DeleteFunc(r.clients.attaching, func(a attachment) bool {
+		if a.conn == conn {
+			r.disclaim(&a)
+		}
+		return a.conn == conn
+	})
 	r.letIn(now)
 }
 
@@ -345,6 +372,9 @@ func (r *Replica) closeAll() {
 		}
 		r.clients.byConn[conn].cut = true
 		r.client(ClientOp{Kind: ClientClose, Conn: conn})
+	}
+	for i := range r.clients.attaching {
+		r.disclaim(&r.clients.attaching[i])
 	}
 	r.clients.attaching = nil
 	clear(r.clients.opening)

@@ -117,6 +117,7 @@ func (r *Replica) Linked(server packet.ServerID, id packet.LinkID, now Time) {
 	}
 	r.dialing = false
 	r.links = append(r.links, id)
+	clear(r.clients.unclaimed)
 	if r.uncutBy != server {
 		r.uncut = zab.Uncut{}
 	}
