@@ -30,7 +30,8 @@ import (
 //	a snapshot never announced, or of another size       the same (Apache writes one whenever it starts to serve)
 //	the log's file goes on differently at the note       the same
 //	both epochs later than announced, and equal          the same, if there is a snapshot, as there is wherever Apache has
-//	                                                     been (it has followed a leader and logged nothing)
+//	                                                     been (it has followed a leader and logged nothing); bits that flip
+//	                                                     alike in both pass for that
 //	the log ends before the note                         damage
 //	an epoch that was never announced, or none           damage
 //	a compressed snapshot that loads, of the right size,
