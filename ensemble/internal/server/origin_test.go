@@ -37,20 +37,25 @@ func (c *cluster) mustLookOn(members ...*member) {
 	}
 }
 
+// mustLoseAll empties the disks of all members and starts them again, and nobody serves.
+func (c *cluster) mustLoseAll() {
+	for _, m := range c.members {
+		require.NoError(c, m.stop())
+		m.empty()
+	}
+	for _, m := range c.members {
+		m.mustStart()
+	}
+	c.mustLookOn(c.members...)
+}
+
 // Servers that have served, and whose disks are all empty now, do not make a new beginning of it: somebody has lost something. They are
 // told to begin anew by the file initialize, which counts once; who is not told takes over what the others have.
 func TestEmptiedServersDoNotBeginAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, 0, nil)
 		c.mustServe().write("lost", 3)
-		for _, m := range c.members {
-			require.NoError(t, m.stop())
-			m.empty()
-		}
-		for _, m := range c.members {
-			m.mustStart()
-		}
-		c.mustLookOn(c.members...)
+		c.mustLoseAll()
 		for _, m := range c.members {
 			m.running().inCore(func() { require.ErrorIs(t, m.running().replica.Untrusted(), ErrLost) })
 		}
@@ -72,14 +77,7 @@ func TestEmptiedServersDoNotBeginAnew(t *testing.T) {
 		require.Equal(t, 1, c.ledger.count("snapshot taken over from the leader"))
 
 		// The permission has been used up.
-		for _, m := range c.members {
-			require.NoError(t, m.stop())
-			m.empty()
-		}
-		for _, m := range c.members {
-			m.mustStart()
-		}
-		c.mustLookOn(c.members...)
+		c.mustLoseAll()
 	})
 }
 
