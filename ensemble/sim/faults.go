@@ -364,9 +364,12 @@ func (f *faults) damage(x plan.Fault, s *server) {
 	}
 	off, bit := f.r.Int64N(info.Size), uint(f.r.IntN(8))
 	if s.fs.FlipBit(name, off, bit) == nil {
-		if strings.HasSuffix(name, "Epoch") && s.epochsAlike() { // nobody can tell that from what another server has written, see package store, the witness
-			_ = s.fs.FlipBit(name, off, bit)
-			return
+		if strings.HasSuffix(name, "Epoch") {
+			if s.epochFlipped && s.epochsAlike() { // nobody can tell that from what another server has written, see package store, the witness
+				_ = s.fs.FlipBit(name, off, bit)
+				return
+			}
+			s.epochFlipped = true
 		}
 		f.world.say("server %d: bit %d of byte %d of %s flips", s.id, bit, off, name)
 		f.harmed(x, s, m)

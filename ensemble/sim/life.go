@@ -118,6 +118,7 @@ func (l *life) load() (err error) {
 	if err != nil {
 		return err
 	}
+	l.epochFlipped = false
 	l.r = replica.New(replica.Config{
 		ServerID: uint8(l.id), Tick: l.opts.Tick, MinTimeout: int32(2 * l.opts.Tick), MaxTimeout: int32(20 * l.opts.Tick), Auth: l.auth,
 		Sweep:  replica.Sweep{Interval: 5 * l.opts.Tick, PerMinute: 10_000, MaxNeverUsed: 20 * l.opts.Tick},

@@ -31,12 +31,13 @@ type server struct {
 	stallTill clock.Time // its disk does nothing before
 	slowCore  clock.Time // added to each turn
 
-	armed      bool       // its disk is going to crash at a step
-	full       bool       // its disk has no space
-	echo       clock.Time // its election messages come twice, the copies up to so late
-	because    func()     // called when the process ends because of its disk: that is what a fault wanted
-	startLater clock.Time // when it is to start again then
-	failures   int        // in a row, to start
+	armed        bool       // its disk is going to crash at a step
+	full         bool       // its disk has no space
+	epochFlipped bool       // a bit of an epoch file has flipped, and the server has not looked at it yet
+	echo         clock.Time // its election messages come twice, the copies up to so late
+	because      func()     // called when the process ends because of its disk: that is what a fault wanted
+	startLater   clock.Time // when it is to start again then
+	failures     int        // in a row, to start
 }
 
 func (s *server) node() node { return node(s.id) }

@@ -324,3 +324,52 @@ func TestEpochsAloneAreDamage(t *testing.T) {
 	require.ErrorIs(t, err, disk.ErrDamaged)
 	require.NoError(t, s.Close())
 }
+
+// An epoch that changed, and was noticed, does not pass for another server's work once the other has changed alike: the directory is still
+// not believed, until the numbers are put right or a leader's snapshot has replaced everything.
+func TestOneEpochAfterTheOther(t *testing.T) {
+	set := func(m *disk.Mem, name, epoch string) {
+		require.NoError(t, disk.Replace(m, in(dataDir, name), []byte(epoch)))
+	}
+	for first, name := range epochNames {
+		t.Run(name, func(t *testing.T) {
+			m := damaged(t, snapshot.None, true)
+			said := filesOf(t, m)
+			distrust := func() {
+				s, _, err := judge(m)
+				require.ErrorIs(t, err, disk.ErrDamaged)
+				_, err = s.Distrust()
+				require.NoError(t, err)
+				m = m.CrashClone(disk.KeepNone)
+			}
+			set(m, name, "7")
+			distrust()
+			set(m, epochNames[1-first], "7")
+			distrust()
+			distrust()
+
+			doubted := m.CrashClone(disk.KeepAll)
+			for _, n := range epochNames {
+				set(m, n, said[in(dataDir, n)])
+			}
+			s, rec, err := judge(m)
+			require.NoError(t, err, "it is as it was")
+			require.Empty(t, rec.Foreign)
+			require.NoError(t, s.Close())
+
+			healing, _, err := judge(doubted)
+			require.ErrorIs(t, err, disk.ErrDamaged)
+			promised := int64(7)
+			require.NoError(t, heal(healing, &promised))
+			for _, m := range []*disk.Mem{m, doubted} {
+				for _, n := range epochNames {
+					set(m, n, "9")
+				}
+				s, rec, err := judge(m)
+				require.NoError(t, err, "what is believed again may be another server's for a while")
+				require.NotEmpty(t, rec.Foreign)
+				require.NoError(t, s.Close())
+			}
+		})
+	}
+}

@@ -17,8 +17,8 @@ const maxEpoch = math.MaxInt32
 // are until the good copy is durable; then they are set aside, under names that begin with bellwether.damaged., and the next
 // Install of this kind removes them.
 //
-// Nothing about it is durable: when the directory is opened again it is judged again, by what is in it. And it is no way out when
-// the disk itself fails: after a failure to write (disk.ErrBroken) it returns that, and a failure to read names or to write
+// When the directory is opened again it is judged again, by what is in it: if that is put right, it is believed. Only the witness notes,
+// durably, that it was not, so that more damage does not hide the first. And it is no way out when the disk itself fails: after a failure to write (disk.ErrBroken) it returns that, and a failure to read names or to write
 // the witness is returned as it is and leaves the Store as it was.
 //
 // It returns the highest epoch that this server may have promised to a leader (acceptedEpoch), as far as any epoch file, the
@@ -50,6 +50,8 @@ func (s *Store) Distrust() (acceptedEpoch int64, err error) {
 	s.promised = s.highestPromise(f)
 	if s.witness == nil {
 		err = s.believeOnly(f)
+	} else {
+		err = s.witness.state(func(st *statement) { st.Doubted = true }, true)
 	}
 	if err != nil {
 		if s.witness != nil {
@@ -94,9 +96,11 @@ func (s *Store) highestPromise(f *found) (highest int64) {
 // it is stale, with a blind one.
 func (s *Store) believeOnly(f *found) error {
 	if f.said != nil {
-		return s.openWitness(f, *f.said)
+		st := *f.said
+		st.Doubted = true
+		return s.openWitness(f, st)
 	}
-	st := statement{Blind: true}
+	st := statement{Blind: true, Doubted: true}
 	for i, e := range f.epochs {
 		if f.badEpoch[i] != nil {
 			e = noEpoch

@@ -165,7 +165,7 @@ func (s *Store) replace(img imageState) error {
 	}
 	return s.witness.state(func(st *statement) {
 		img.Replaces = nothing
-		st.Images, st.Mark, st.Blind = []imageState{img}, txnlog.Mark{}, false
+		st.Images, st.Mark, st.Blind, st.Doubted = []imageState{img}, txnlog.Mark{}, false, false
 	}, true)
 }
 

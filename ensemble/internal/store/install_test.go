@@ -277,7 +277,7 @@ func TestDistrust(t *testing.T) {
 			m := damaged(t, snapshot.None, true)
 			c.harm(t, m)
 			before := filesOf(t, m)
-			for range 2 { // it is not durable
+			for range 2 { // each time anew
 				s, _, err := judge(m)
 				require.ErrorIs(t, err, c.want)
 				a, err := s.Distrust()

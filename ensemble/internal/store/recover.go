@@ -176,7 +176,7 @@ func (s *Store) foreign(f *found, said *statement) (string, error) {
 		}
 	}
 	a, c := said.Epochs[accepted], said.Epochs[current]
-	if e := f.epochs[accepted]; len(f.images) > 0 && f.badEpoch == [2]error{} && e == f.epochs[current] && e > max(a.Now, a.Next) && e > max(c.Now, c.Next) {
+	if e := f.epochs[accepted]; !said.Doubted && len(f.images) > 0 && f.badEpoch == [2]error{} && e == f.epochs[current] && e > max(a.Now, a.Next) && e > max(c.Now, c.Next) {
 		return fmt.Sprintf("both epochs have become %d", e), nil
 	}
 	return "", nil

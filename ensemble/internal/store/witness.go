@@ -30,15 +30,18 @@ import (
 //	a snapshot never announced, or of another size       the same (Apache writes one whenever it starts to serve)
 //	the log's file goes on differently at the note       the same
 //	both epochs later than announced, and equal          the same, if there is a snapshot, as there is wherever Apache has
-//	                                                     been (it has followed a leader and logged nothing); bits that flip
-//	                                                     alike in both pass for that
+//	                                                     been (it has followed a leader and logged nothing), and the directory
+//	                                                     was believed when it was last looked at; bits that flip alike in both
+//	                                                     between two looks pass for that
 //	the log ends before the note                         damage
 //	an epoch that was never announced, or none           damage
 //	a compressed snapshot that loads, of the right size,
 //	with another checksum                                damage
 //
 // A stale witness counts for nothing; after recovery a new one states what was found. A blind one, made for a directory that was
-// not believed and had no other, counts only for what it says of an Install (see install.go), and tells whether that is stale.
+// not believed and had no other, counts only for what it says of an Install (see install.go), and tells whether that is stale. Where
+// the directory was not believed, the statement says that it is doubted, until a Recover or an Install: one flipped epoch that was
+// noticed does not become somebody else's work by a second one like it.
 const witnessName = "bellwether.witness"
 
 const (
@@ -80,6 +83,7 @@ type statement struct {
 	Mark       txnlog.Mark   // File: the last log file, or the next one; the rest may lag
 	Images     []imageState  // a name may be there twice, for the old file and the new
 	Blind      bool          // nothing but the names and sizes in it is known
+	Doubted    bool          // what was in the directory when this was stated was not believed
 }
 
 func (st *statement) images(name snapshot.Name) []imageState {
@@ -258,7 +262,7 @@ func (w *witness) encode() []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(i.Size))
 		b = binary.BigEndian.AppendUint32(b, i.CRC)
 	}
-	b = append(b, boolCode(w.said.Blind))
+	b = append(b, boolCode(w.said.Blind)|boolCode(w.said.Doubted)<<1)
 	return sealPlace(b, statementLen)
 }
 
@@ -328,8 +332,8 @@ func decodeStatement(b []byte) (st statement, ok bool) {
 		})
 		b = b[imageLen:]
 	}
-	st.Blind = b[0] == 1
-	return st, b[0] <= 1
+	st.Blind, st.Doubted = b[0]&1 != 0, b[0]&2 != 0
+	return st, b[0] <= 3
 }
 
 func decodeNote(b []byte) (m txnlog.Mark, generation, count uint64, ok bool) {
