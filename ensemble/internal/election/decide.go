@@ -98,6 +98,7 @@ func (e *Election) strange() bool {
 // decide ends the looking. Servers that would otherwise find out only by asking again are told, and so is the leader, which
 // need not wait for better votes when a quorum has made up its mind.
 func (e *Election) decide(v Vote, out *[]Message) {
+	e.side(v)
 	state := packet.Following
 	switch {
 	case v.Leader == e.c.Self:
@@ -123,5 +124,26 @@ func (e *Election) decide(v Vote, out *[]Message) {
 		if e.asked[m.ID] {
 			e.send(m.ID, n, out)
 		}
+	}
+}
+
+// side notes who is for the leader that is decided for. The leader itself is, also when it was only heard of.
+func (e *Election) side(v Vote) {
+	e.behind = map[packet.ServerID]bool{v.Leader: true}
+	for _, ballots := range []map[packet.ServerID]ballot{e.settled, e.received} {
+		for id, b := range ballots {
+			e.behind[id] = e.behind[id] || b.vote.Leader == v.Leader
+		}
+	}
+}
+
+// changeSides notes whether a voter is still, or now, for the leader that was decided for. What it said in earlier rounds says nothing.
+func (e *Election) changeSides(from packet.ServerID, n *packet.Notification) {
+	switch {
+	case n.Round < e.vote.Round || e.vote.Leader == noLeader:
+	case n.Leader != e.vote.Leader && e.better(voteOf(n), e.vote):
+		delete(e.behind, from)
+	case n.Leader == e.vote.Leader && n.State != packet.Observing:
+		e.behind[from] = true
 	}
 }

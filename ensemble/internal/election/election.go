@@ -99,6 +99,8 @@ type Election struct {
 	abstaining map[packet.ServerID]bool
 	asked      map[packet.ServerID]bool
 
+	behind map[packet.ServerID]bool // who is for the leader that was decided for, as far as it has said
+
 	up, seen map[packet.ServerID]bool // voters with a link now, and those that ever had one
 
 	begun    int64 // first time of looking; never before it
@@ -211,6 +213,15 @@ func (e *Election) Settle(state packet.State, v Vote) {
 	e.state, e.vote, e.decided = state, v, false
 	e.agreed, e.decideAt, e.resendAt = never, never, never
 }
+
+// Behind reports whether a voter is for the leader that was decided for, as far as this server has been told: what it voted for led to
+// the decision, or it has said since that it has the same leader, and it has not voted for a better one since. Until the role is
+// established that is worth a look. A voter that heard of a better one just in time will never come to the leader, nor will a leader
+// ever lead that has voted for another itself; without a look both would be waited for as long as a leader may take.
+//
+// One that looks again without a better one in mind counts as behind still. It may have found that the leader cannot be called, and the
+// others could never elect another if that one came back as a candidate at once.
+func (e *Election) Behind(voter packet.ServerID) bool { return e.behind[voter] }
 
 // Withdraw ends the role without another: until the next Look, for which the server is not ready yet, nobody who looks is told of
 // a leader by it.

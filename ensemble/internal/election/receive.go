@@ -20,8 +20,12 @@ func (e *Election) Receive(from packet.ServerID, n *packet.Notification, now int
 		if e.mustTell(n) {
 			e.send(from, e.notification(), out)
 		}
-		if e.state == packet.Looking && e.isVoter[n.Leader] {
+		switch {
+		case !e.isVoter[n.Leader]:
+		case e.state == packet.Looking:
 			e.weigh(from, n, now, out)
+		default:
+			e.changeSides(from, n)
 		}
 	}
 }

@@ -13,16 +13,17 @@ import (
 
 // A seat is one election whose peers are the test.
 type seat struct {
-	t   *testing.T
-	e   *election.Election
-	now int64
+	t    *testing.T
+	self id
+	e    *election.Election
+	now  int64
 }
 
 // sit is the seat of a server among three voters, 1 to 3, and observer 4, after Finalize with all voters linked.
 func sit(t *testing.T, self id, c election.Candidate) *seat {
 	config, err := quorum.Parse(servers(3, 1))
 	require.NoError(t, err)
-	s := &seat{t: t, e: election.New(election.Config{Self: self, Quorum: config})}
+	s := &seat{t: t, self: self, e: election.New(election.Config{Self: self, Quorum: config})}
 	for i := range id(3) {
 		s.link(i+1, true)
 	}
@@ -44,6 +45,15 @@ func (s *seat) link(to id, up bool) (out []election.Message) {
 func (s *seat) hear(from id, state packet.State, v election.Vote) (out []election.Message) {
 	s.e.Receive(from, &packet.Notification{State: state, Leader: v.Leader, Zxid: v.Zxid, Round: v.Round, PeerEpoch: v.Epoch, Version: 2}, s.now, &out)
 	return out
+}
+
+// settle puts the server into the role that it has decided for.
+func (s *seat) settle(v election.Vote) {
+	state := packet.Following
+	if s.self == v.Leader {
+		state = packet.Leading
+	}
+	s.e.Settle(state, v)
 }
 
 func (s *seat) mustDecide(want election.Vote) {
@@ -124,6 +134,63 @@ func TestDissentersAreTold(t *testing.T) {
 	require.Len(t, out, 1)
 	require.Equal(t, id(3), out[0].To)
 	require.Equal(t, packet.Leading, out[0].Notification.State)
+}
+
+// Who has voted for a better leader since the decision is not behind the one decided for any more, until it says that it is.
+func TestBehind(t *testing.T) {
+	voted := election.Vote{Leader: 2, Zxid: 5, Round: 1, Epoch: 1}
+	better, worse := election.Vote{Leader: 3, Zxid: 5, Round: 1, Epoch: 1}, election.Vote{Leader: 3, Zxid: 4, Round: 1, Epoch: 1}
+	later, again, earlier := better, voted, better
+	later.Round, again.Round, earlier.Round = 7, 7, 0
+	for _, c := range []struct {
+		what  string
+		state packet.State
+		says  election.Vote
+		want  bool
+	}{
+		{"the same again", packet.Looking, voted, true},
+		{"a better one", packet.Looking, better, false},
+		{"a better one leads", packet.Following, better, false},
+		{"a better one in a later round", packet.Looking, later, false},
+		{"what it said in an earlier round", packet.Looking, earlier, true},
+		{"a worse one, as who has not reached the leader", packet.Looking, worse, true},
+		{"the same anew", packet.Looking, again, true},
+		{"somebody who cannot lead", packet.Looking, election.Vote{Leader: 9, Zxid: 9, Round: 1, Epoch: 9}, true},
+	} {
+		for _, self := range []id{1, 2} {
+			s := sit(t, self, election.Candidate{Zxid: 1, Epoch: 1})
+			if self == voted.Leader {
+				s = sit(t, self, election.Candidate{Zxid: voted.Zxid, Epoch: voted.Epoch})
+			}
+			other := 3 - self
+			s.link(3, false)
+			s.hear(other, packet.Looking, voted)
+			s.mustDecide(voted)
+			s.settle(voted)
+			require.True(t, s.e.Behind(other))
+			require.False(t, s.e.Behind(3), "nothing was heard of it")
+			s.hear(other, c.state, c.says)
+			require.Equal(t, c.want, s.e.Behind(other), "%s, said to %d", c.what, self)
+			s.hear(other, packet.Following, voted)
+			require.True(t, s.e.Behind(other))
+		}
+	}
+}
+
+// A leader of which was only heard is taken for one as long as it says nothing else.
+func TestBehindUnheard(t *testing.T) {
+	s := sit(t, 1, election.Candidate{})
+	voted := election.Vote{Leader: 3, Zxid: 5, Round: 1}
+	s.link(3, false)
+	s.hear(2, packet.Looking, voted)
+	s.mustNotDecide()
+	s.now += 200
+	s.e.Tick(s.now, new([]election.Message))
+	s.mustDecide(voted)
+	s.settle(voted)
+	require.True(t, s.e.Behind(3))
+	s.hear(3, packet.Looking, election.Vote{Leader: 2, Zxid: 6, Round: 1})
+	require.False(t, s.e.Behind(3))
 }
 
 // The vote of a server that looks agrees with one in office only if it is the same in all: here the own one, which was for
@@ -257,7 +324,7 @@ func TestOutsiderIsToldOnce(t *testing.T) {
 func TestOnlyTheFirstElectionWaitsForLinks(t *testing.T) {
 	config, err := quorum.Parse(servers(3, 0))
 	require.NoError(t, err)
-	s := &seat{t: t, e: election.New(election.Config{Self: 2, Quorum: config})}
+	s := &seat{t: t, self: 2, e: election.New(election.Config{Self: 2, Quorum: config})}
 	s.look(election.Candidate{})
 	s.link(1, true)
 	s.hear(1, packet.Looking, election.Vote{Leader: 2, Round: 1})

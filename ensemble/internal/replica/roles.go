@@ -21,7 +21,10 @@ var (
 	ErrTruncate = errors.New("replica: the log cannot be cut")
 )
 
-var errNoLeader = errors.New("replica: the elected leader does not answer")
+var (
+	errNoLeader = errors.New("replica: the elected leader does not answer")
+	errOutvoted = errors.New("replica: others have found a better leader")
+)
 
 // The transitions between roles. A server looks for a leader as soon as the role before is over and everything it asked
 // of the disk is done: a vote names the last transaction in the log, and that has to be there.
@@ -47,6 +50,7 @@ func (r *Replica) Vote(from packet.ServerID, n *packet.Notification, now Time) {
 		r.election.Reachable(from, true, now.Mono, &r.ready.Votes)
 	}
 	r.election.Receive(from, n, now.Mono, &r.ready.Votes)
+	r.reconsider(now)
 	r.decide(now)
 }
 
@@ -80,6 +84,25 @@ func (r *Replica) decide(now Time) {
 		return
 	}
 	r.follow(now)
+}
+
+// reconsider leaves a role of which it is known before it has begun that nothing will come of it: a leader whose quorum has found a better
+// one meanwhile, a follower whose leader has. Both are a matter of who heard of whom first; whoever was late looks again at once.
+func (r *Replica) reconsider(now Time) {
+	if r.established || r.role == Looking || r.role == Standalone {
+		return
+	}
+	switch {
+	case r.role != Leading:
+		if r.heard || r.election.Behind(r.vote.Leader) {
+			return
+		}
+	case r.cfg.Quorum.Quorum(func(id packet.ServerID) bool {
+		return id == r.cfg.Self || r.leader.Follows(id) || r.election.Behind(id)
+	}):
+		return
+	}
+	r.leave(errOutvoted, now)
 }
 
 // settleVote makes the election answer others with the vote that was elected; once the role is established, under its epoch
@@ -219,6 +242,7 @@ func (r *Replica) Tick(now Time) {
 	case Leading:
 		r.leader.Tick(now.Mono, &r.effects)
 		r.handle(now)
+		r.reconsider(now)
 	case Following, Observing:
 		if r.learner != nil {
 			r.learner.Tick(now.Mono, &r.effects)

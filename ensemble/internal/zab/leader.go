@@ -254,6 +254,12 @@ func (l *Leader) Server(link packet.LinkID) packet.ServerID {
 	return 0
 }
 
+// Follows reports whether a voter has a link to us and has said on it that it follows.
+func (l *Leader) Follows(id packet.ServerID) bool {
+	v := l.byID[id]
+	return v != nil && v.learner != nil
+}
+
 // Ours reports whether the learner of a link is a Bellwether.
 func (l *Leader) Ours(link packet.LinkID) bool {
 	f := l.links[link]
