@@ -344,6 +344,26 @@ func TestSessionsExpire(t *testing.T) {
 	})
 }
 
+// Whose requests reach the leader has been heard of, also if a learner has no occasion to say so.
+func TestRequestsAreSignsOfLife(t *testing.T) {
+	worlds(t, shape{servers: 3, observers: 1}, func(w *world) {
+		w.start()
+		leader := w.mustServe()
+		for _, h := range w.others(leader) {
+			a := h.mustOpen(4 * tick)
+			a.silent = true
+			for range 5 {
+				a.create("/", znode.ModePersistent) // refused, but heard
+				a.sync()
+				w.pass(3 * tick)
+				require.False(w, a.closed, "it was heard of three ticks ago")
+			}
+			w.pass(7 * tick)
+			require.True(w, a.closed)
+		}
+	})
+}
+
 func TestConnectionsOutliveTheLeader(t *testing.T) {
 	worlds(t, three, func(w *world) {
 		w.start()

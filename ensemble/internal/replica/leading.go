@@ -421,7 +421,11 @@ func (r *Replica) owner(id znode.SessionID, by packet.ServerID) bool {
 // refusal: whoever asked waits for one.
 func (r *Replica) remote(id packet.LinkID, from packet.ServerID, req *packet.Request, ids []znode.ID, now Time) {
 	q := request.Request{Session: req.Session, Xid: req.Cxid, Op: req.Op, IDs: ids, Size: len(req.Body)}
-	switch code := r.read(&q, req.Body, from); {
+	code := r.read(&q, req.Body, from)
+	if code != znode.CodeSessionMoved {
+		r.sessions.Touch(q.Session, now.Mono) // what the learner answers a ping with may take longer to get here
+	}
+	switch {
 	case req.Op == wire.OpSync:
 		r.answers = append(r.answers, answer{
 			link: id, packet: packet.Packet{Type: packet.TypeSync}, after: r.logged, round: r.leader.Barrier(now.Mono, &r.effects),
