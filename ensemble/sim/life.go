@@ -324,6 +324,7 @@ func (l *life) turn(due bool) {
 	}
 	for _, f := range in.peers {
 		f(now)
+		l.rise() // it may be over within the same turn
 	}
 	if len(in.requests) > 0 {
 		l.r.Submit(in.requests, now)
