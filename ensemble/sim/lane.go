@@ -16,8 +16,6 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/sim/plan"
 )
 
-var keepAll = disk.KeepAll
-
 // A lane is what the store's goroutine has to do, one thing after the other; each takes its time and happens at the end of it. A
 // crash may come in between.
 type lane struct {

@@ -233,7 +233,7 @@ func (l *life) begin() {
 // abandon lets go of a directory that cannot be used.
 func (l *life) abandon() {
 	l.over = true
-	l.renew(keepAll)
+	l.renew(nil)
 }
 
 // end is the last of it: nothing that was to happen will.

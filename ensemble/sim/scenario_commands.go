@@ -31,7 +31,7 @@ var sceneCommands = []sceneCommand{
 			v.start(1)
 		})
 	}),
-	sentence(`kill SERVERS`, func(s *scene, a []string) error { return s.stop(a[0], true, disk.KeepAll) }),
+	sentence(`kill SERVERS`, func(s *scene, a []string) error { return s.stop(a[0], true, nil) }),
 	sentence(`power off SERVERS`, func(s *scene, a []string) error { return s.stop(a[0], false, disk.KeepNone) }),
 	sentence(`power off SERVERS, the disk keeps everything`, func(s *scene, a []string) error { return s.stop(a[0], false, disk.KeepAll) }),
 	sentence(`power off SERVERS, the disk keeps some`, func(s *scene, a []string) error {

@@ -161,7 +161,7 @@ func (s *server) fail(err error) {
 		s.counts.add("stopped by itself: " + few(err))
 		s.lastRefusal = err
 		s.end(true)
-		s.renew(disk.KeepAll)
+		s.renew(nil)
 	}
 	s.start(max(s.startLater, startAgain))
 	s.startLater = 0
@@ -182,7 +182,10 @@ func (s *server) crash(powerless bool) {
 	l := s.life
 	if l == nil {
 		s.booting++
-		s.powered = s.powered && !powerless
+		if s.powered && powerless {
+			s.powered = false
+			s.lose(true)
+		}
 		return
 	}
 	if l.busy && !s.fs.Crashed() && s.crashes.IntN(4) > 0 { // it got some way with what it was doing
@@ -204,9 +207,14 @@ func (s *server) end(power bool) {
 	s.inv.Stop(s.world.now, int(s.id))
 }
 
-// renew is the disk as a crash leaves it.
+// renew is the disk as the next process finds it: after a power failure what that has left, and with a nil keep all that was written,
+// synced or not, because the operating system lives on.
 func (s *server) renew(keep func(disk.Unsynced) bool) {
-	s.fs = s.fs.CrashClone(keep)
+	if keep != nil {
+		s.fs = s.fs.CrashClone(keep)
+	} else {
+		s.fs = s.fs.Reopen()
+	}
 	s.armed = false
 	if !s.full {
 		s.because = nil
@@ -227,12 +235,13 @@ func (s *server) disarm() {
 
 // lose is what a crash does to the disk.
 func (s *server) lose(powerless bool) {
-	keep := disk.KeepAll
+	var keep func(disk.Unsynced) bool
 	if powerless {
 		switch s.crashes.IntN(4) {
 		case 0:
 			keep = disk.KeepNone
 		case 1:
+			keep = disk.KeepAll
 		default:
 			keep = disk.KeepSome(s.crashes, s.crashes.Float64())
 		}

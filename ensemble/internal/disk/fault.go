@@ -180,6 +180,18 @@ func (m *Mem) CrashClone(keep func(Unsynced) bool) *Mem {
 	return c
 }
 
+// Reopen returns the disk as the next process finds it when this one has ended and the operating system lives on: all that was written
+// can be read, and is as durable as it was, which includes what a failed sync has dropped. Faults and locks are not inherited. This Mem
+// is of no use any more: every call fails with ErrCrashed.
+func (m *Mem) Reopen() *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.crashed = true
+	next := NewMem(&m.opts)
+	next.root, next.used = m.root, m.used
+	return next
+}
+
 // survivor copies what is left of n.
 func (m *Mem) survivor(n *memNode, at string, keep func(Unsynced) bool, seen map[*memNode]*memNode) *memNode {
 	if s := seen[n]; s != nil {

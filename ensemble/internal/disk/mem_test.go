@@ -167,6 +167,18 @@ func TestFaults(t *testing.T) {
 	require.NoError(t, f.Sync(), "a second sync claims success")
 	require.Equal(t, "ab", string(mustRead(t, m, "f")), "reads still see it")
 	require.Empty(t, mustRead(t, m.CrashClone(KeepAll), "f"), "but it never gets to the disk")
+
+	next := m.Reopen()
+	require.Equal(t, "ab", string(mustRead(t, next, "f")), "the next process still sees it")
+	require.Empty(t, mustRead(t, next.CrashClone(KeepAll), "f"), "and the disk has it no more than before")
+	_, err = f.WriteAt([]byte("x"), 0)
+	require.ErrorIs(t, err, ErrCrashed, "the process before has no say in it")
+	f, err = next.Edit("f")
+	require.NoError(t, err)
+	mustWrite(t, f, 0, []byte("ab"))
+	require.NoError(t, f.Sync())
+	require.NoError(t, next.SyncDir("."))
+	require.Equal(t, "ab", string(mustRead(t, next.CrashClone(KeepNone), "f")), "until it is written once more")
 }
 
 func TestBudget(t *testing.T) {

@@ -147,15 +147,22 @@ func (s *Store) raise(which int, epoch int64) error {
 	return s.saveEpoch(which, epoch)
 }
 
-// finishEpoch gives currentEpoch.tmp, which says epoch, its name. It is not written anew: there is no other copy.
+// finishEpoch gives currentEpoch.tmp, which says epoch, its name. There is no other copy, so the same is written to the same place: it may
+// never have got to the disk although it can be read.
 func (s *Store) finishEpoch(epoch int64) error {
 	path := filepath.Join(s.snapDir, currentName)
 	return s.announceEpoch(current, epoch, func() error {
+		b, err := disk.ReadFile(s.fsys, path+tmpSuffix, 1<<10)
+		if err != nil {
+			return err
+		}
 		f, err := s.fsys.Edit(path + tmpSuffix)
 		if err != nil {
 			return err
 		}
-		err = f.Sync()
+		if _, err = f.WriteAt(b, 0); err == nil {
+			err = f.Sync()
+		}
 		if cerr := f.Close(); err == nil {
 			err = cerr
 		}

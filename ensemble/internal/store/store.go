@@ -41,6 +41,7 @@ import (
 	"io"
 	"iter"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -153,7 +154,16 @@ func (s *Store) layout() error {
 	if err := s.beginnings(); err != nil {
 		return err
 	}
-	return s.sweep()
+	if err := s.sweep(); err != nil {
+		return err
+	}
+	// The process before may have ended between a change of a name and its sync. Package txnlog sees to the log's.
+	for _, dir := range slices.Compact([]string{s.snapDir, s.opts.DataDir, s.opts.LogDir}) {
+		if err := s.fsys.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dirs returns the one or two directories in use.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/adler32"
+	"slices"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/txn"
@@ -87,25 +88,63 @@ func (l *Log) repair(keep, drop []znode.Zxid, cut *fileTail) error {
 		l.tail.Removed = append(l.tail.Removed, l.path(z))
 	}
 	l.files = keep
-	if len(drop) > 0 || spare {
+	if len(drop) > 0 || spare || len(keep) > 0 {
 		if err := l.fsys.SyncDir(l.dir); err != nil {
 			return err
 		}
 	}
-	if cut == nil || cut.size == cut.end {
+	if cut == nil {
 		return nil
 	}
-	return truncateFile(l.fsys, cut.name, cut.end)
+	synced := int64(0)
+	if m := l.opts.Mark; m.File == cut.file && !l.tail.MarkStale {
+		synced = m.Offset
+	}
+	return settle(l.fsys, cut, synced)
+}
+
+// settle makes the end of a file durable, from where it is known to be, and cuts off what is behind it. What can be read need not be
+// on the disk: the process before may have ended between a write and its sync, or because the sync failed, after which many systems show
+// what was written and take it for synced. So it is written once more.
+func settle(fsys disk.FS, t *fileTail, synced int64) error {
+	if t.end <= synced && t.size == t.end {
+		return nil
+	}
+	return change(fsys, t.name, func(f disk.File) error {
+		if err := rewrite(f, synced, t.end); err != nil || t.size == t.end {
+			return err
+		}
+		return f.Truncate(t.end)
+	})
+}
+
+// rewrite writes what is there between two offsets.
+func rewrite(f disk.File, from, to int64) error {
+	var b []byte
+	for ; from < to; from += int64(len(b)) {
+		b = slices.Grow(b[:0], int(min(windowSize, to-from)))[:min(windowSize, to-from)]
+		if err := readFull(f, b, from); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(b, from); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // truncateFile cuts a file, durably.
 func truncateFile(fsys disk.FS, name string, size int64) error {
+	return change(fsys, name, func(f disk.File) error { return f.Truncate(size) })
+}
+
+// change does something to a file, durably.
+func change(fsys disk.FS, name string, do func(disk.File) error) error {
 	f, err := fsys.Edit(name)
 	if err != nil {
 		return err
 	}
-	err = f.Truncate(size)
-	if err == nil {
+	if err = do(f); err == nil {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {

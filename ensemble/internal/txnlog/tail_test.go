@@ -2,6 +2,7 @@ package txnlog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -354,4 +355,49 @@ func FuzzLog(f *testing.F) {
 		require.NoError(t, l.Close())
 		mustHave(t, mustOpen(t, m, nil), last, last, last+1)
 	})
+}
+
+// What a process finds is on the disk before it goes on, also if the process before ended without syncing it, or because it could not be
+// synced: no power failure takes from the log what Open has found in it.
+func TestWhatIsFoundIsDurable(t *testing.T) {
+	for name, prealloc := range map[string]int64{"with room behind": 4096, "to the end of the file": -1} {
+		for _, failed := range []bool{false, true} {
+			for _, marked := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, failed %v, marked %v", name, failed, marked), func(t *testing.T) {
+					m := newMem(t)
+					l := mustOpen(t, m, &Options{Prealloc: prealloc})
+					mustAppend(t, l, group(1, 2, 100))
+					mark := l.Mark()
+					require.NoError(t, l.Append(group(3, 2, 1000)))
+					if failed {
+						m.SetFault(func(op disk.Op) disk.Fault {
+							if op.Kind != disk.OpSync {
+								return disk.Fault{}
+							}
+							return disk.Fault{Err: errors.New("boom"), Drop: true}
+						})
+						_, err := l.Sync()
+						require.ErrorIs(t, err, disk.ErrBroken)
+					}
+					m = m.Reopen()
+					opts := &Options{Prealloc: prealloc}
+					if marked {
+						opts.Mark = mark
+					}
+					mustHave(t, mustOpen(t, m, opts), 1, zxids(1, 4)...)
+					mustHave(t, mustOpen(t, m.CrashClone(disk.KeepNone), nil), 1, zxids(1, 4)...)
+				})
+			}
+		}
+	}
+}
+
+// The same for a name: the process before ended between giving a file its name and syncing the directory.
+func TestNamesThatAreFoundAreDurable(t *testing.T) {
+	m := newMem(t)
+	l := mustOpen(t, m, nil)
+	require.NoError(t, l.Append(group(1, 2, 100)))
+	m = m.Reopen()
+	mustHave(t, mustOpen(t, m, nil), 1, zxids(1, 2)...)
+	mustHave(t, mustOpen(t, m.CrashClone(disk.KeepNone), nil), 1, zxids(1, 2)...)
 }
