@@ -393,10 +393,7 @@ func (m *Mem) write(n *memNode, p []byte, off int64) {
 }
 
 func (m *Mem) resize(n *memNode, size int64) {
-	if size == n.now.size {
-		return
-	}
-	n.now.resize(size)
+	n.now.resize(size) // also where it has this size, which need not be durable
 	if n.alloc > size {
 		m.used -= n.alloc - size
 		n.alloc = size

@@ -24,6 +24,9 @@ import (
 // length were another. That is damage, and so is everything without a mark that has good records behind it: whoever wrote
 // the file (Apache writes no marks) may have acknowledged those. Where Apache's server takes an incomplete record for the end
 // of the file and a wrong checksum for damage, this comes to the same.
+//
+// One case is beyond telling: in the last record, above a mark that lags, a bit flips, and the record holds a sector of zeros by nature.
+// That passes for a record that a crash has torn.
 
 // longestTorn is the longest payload that is taken for one, in bytes, when its end is not there to prove it. It is far above
 // any sensible jute.maxbuffer.
@@ -105,13 +108,10 @@ func (l *Log) repair(keep, drop []znode.Zxid, cut *fileTail) error {
 
 // settle makes the end of a file durable, from where it is known to be, and cuts off what is behind it. What can be read need not be
 // on the disk: the process before may have ended between a write and its sync, or because the sync failed, after which many systems show
-// what was written and take it for synced. So it is written once more.
+// what was written and take it for synced. So it is written once more, and the size set, which may be that of a Truncate.
 func settle(fsys disk.FS, t *fileTail, synced int64) error {
-	if t.end <= synced && t.size == t.end {
-		return nil
-	}
 	return change(fsys, t.name, func(f disk.File) error {
-		if err := rewrite(f, synced, t.end); err != nil || t.size == t.end {
+		if err := rewrite(f, synced, t.end); err != nil {
 			return err
 		}
 		return f.Truncate(t.end)

@@ -392,6 +392,27 @@ func TestWhatIsFoundIsDurable(t *testing.T) {
 	}
 }
 
+// The same for a cut.
+func TestACutThatIsFoundIsDurable(t *testing.T) {
+	m := newMem(t)
+	l := mustOpen(t, m, nil)
+	mustAppend(t, l, group(1, 4, 100))
+	require.NoError(t, l.Roll())
+	m.SetFault(func(op disk.Op) disk.Fault {
+		if op.Kind != disk.OpSync {
+			return disk.Fault{}
+		}
+		return disk.Fault{Err: errors.New("boom"), Drop: true}
+	})
+	require.Error(t, l.Truncate(2))
+	m = m.Reopen()
+	l = mustOpen(t, m, nil)
+	require.EqualValues(t, 2, l.Last())
+	other := znode.MakeZxid(1, 1)
+	mustAppend(t, l, group(other, 2, 100))
+	mustHave(t, mustOpen(t, m.CrashClone(disk.KeepNone), nil), 1, append(zxids(1, 2), zxids(other, other+1)...)...)
+}
+
 // The same for a name: the process before ended between giving a file its name and syncing the directory.
 func TestNamesThatAreFoundAreDurable(t *testing.T) {
 	m := newMem(t)

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -236,7 +237,7 @@ func (c *Client) data() []byte {
 	}
 	b := fmt.Appendf(nil, "%d.%x.%d", c.id, uint64(c.session), c.xid+1)
 	if c.mix.Size > 0 {
-		b = append(b, make([]byte, c.rand.IntN(c.mix.Size+1))...)
+		b = append(b, bytes.Repeat([]byte{'.'}, c.rand.IntN(c.mix.Size+1))...) // no zeros: a sector of them could be a torn one
 	}
 	return b
 }
