@@ -74,6 +74,7 @@ type member struct {
 	installing        bool     // that is an installation
 	shut              *record  // what it had on disk when it last believed its disk; nil: it does
 	shutEpochs        [2]int64 // likewise, accepted and current, and what it has saved since
+	shutToward        *record  // where a truncation would have led that was under way then; nil: none was
 	doubts            bool     // it believes nothing of what it has on disk
 	lost              bool     // its disk was damaged or emptied, so that it may have less than it had
 }
@@ -154,9 +155,12 @@ func (v *Invariants) Start(now clock.Time, server int, b Boot) {
 	}
 	switch {
 	case !b.Untrusted:
-		s.shut = nil
+		s.shut, s.shutToward = nil, nil
 	case s.shut == nil:
 		s.shut, s.shutEpochs = s.synced, [2]int64{s.accepted, s.current}
+		if !s.installing {
+			s.shutToward = s.toward
+		}
 	}
 	s.last, s.synced, s.tree = r, r, v.root
 	s.accepted, s.current, s.lost, s.toward = b.Accepted, b.Current, s.lost && b.Untrusted, nil
@@ -166,13 +170,17 @@ func (v *Invariants) Start(now clock.Time, server int, b Boot) {
 // halfway reports whether a log that ends with r is what a truncation or an installation may leave that was under way when the
 // server stopped: a log cut anywhere on the way, or the snapshot.
 func (s *member) halfway(r *record) bool {
+	cut := s.shutToward
 	switch {
-	case s.toward == nil || r == nil:
+	case r == nil:
 		return false
-	case s.installing:
-		return r == s.toward
+	case s.toward == nil:
+	case !s.installing:
+		cut = s.toward
+	case r == s.toward:
+		return true
 	}
-	return s.toward.onChain(r) && r.onChain(s.last)
+	return cut != nil && cut.onChain(r) && r.onChain(s.last)
 }
 
 // onChain reports whether r stands in the log that ends with end.
@@ -395,6 +403,6 @@ func (v *Invariants) Installed(_ clock.Time, server int) {
 	if s.toward == nil {
 		return
 	}
-	s.last, s.synced, s.toward, s.lost, s.shut, s.doubts = s.toward, s.toward, nil, false, nil, false
+	s.last, s.synced, s.toward, s.lost, s.shut, s.shutToward, s.doubts = s.toward, s.toward, nil, false, nil, nil, false
 	v.mark(s, s.last)
 }

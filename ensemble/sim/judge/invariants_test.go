@@ -121,6 +121,10 @@ func TestInvariantsBearWhatIsRight(t *testing.T) {
 	y.AcceptEpoch(0, 1, 2)
 	y.Truncating(0, 1, z(1, 2))
 	y.Stop(0, 1)
+	y.Damage(1)
+	y.Start(0, 1, judge.Boot{Untrusted: true}) // for another reason, which goes by itself
+	y.Installing(0, 1, z(2, 1))
+	y.Stop(0, 1)
 	y.Start(0, 1, judge.Boot{Accepted: 2, Current: 1, Last: z(1, 2)})
 	y.Load(0, 1, z(1, 2), digest)
 	y.log(z(2, 1), 1)
