@@ -322,6 +322,39 @@ func BenchmarkMemWriteSync(b *testing.B) {
 	}
 }
 
+// Who crashes a disk gets all that was acknowledged before, and nothing is acknowledged afterwards.
+func TestCrashIsOneMoment(t *testing.T) {
+	for range 50 {
+		m := NewMem(&MemOptions{CrashModel: true})
+		f, err := m.Create("/f")
+		require.NoError(t, err)
+		require.NoError(t, m.SyncDir("/"))
+		acked, begun := make(chan int64), make(chan struct{})
+		go func() { // ends with the disk
+			n := int64(0)
+			for ; ; n++ {
+				if _, err := f.WriteAt([]byte{1}, n); err != nil {
+					break
+				}
+				if err := f.Sync(); err != nil {
+					break
+				}
+				if n == 10 {
+					close(begun)
+				}
+			}
+			acked <- n
+		}()
+		<-begun
+		left := m.Crash(KeepNone)
+		_, err = m.Open("/f")
+		require.ErrorIs(t, err, ErrCrashed)
+		info, err := left.Stat("/f")
+		require.NoError(t, err)
+		require.Equal(t, <-acked, info.Size)
+	}
+}
+
 // A clone and what it was cloned from share bytes in memory and nothing else: whatever becomes of one, the other stays as it was.
 func TestClonesAreIndependent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
