@@ -73,6 +73,9 @@ func Start(ctx context.Context, opts *Options) (*Server, error) {
 	if err := s.listen(ctx, opts, &cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("ensemble: %w", err), cfg.Close())
 	}
+	if opts.change != nil {
+		opts.change(&cfg)
+	}
 	if s.inner, err = server.Start(cfg); err != nil {
 		return nil, fmt.Errorf("ensemble: %w", err)
 	}

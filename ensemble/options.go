@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/disk"
+	"github.com/bellwether-zk/bellwether/ensemble/internal/server"
 )
 
 // Options says how a server runs. The zero value is a server in memory that is reached through [Server.Dial], with the settings
@@ -66,7 +67,8 @@ type Options struct {
 	// ReadOnlyMode adds isro to the words (readonlymode.enabled); a server without a quorum serves nobody.
 	ReadOnlyMode bool
 
-	memory disk.FS // what a server without a Dir writes to, where that outlives the server; nil: its own
+	memory disk.FS              // what a server without a Dir writes to, where that outlives the server; nil: its own
+	change func(*server.Config) // changes what the server is told, see package inside; nil: nothing
 }
 
 // A Member is one server of an ensemble, as all of them know it.

@@ -1,0 +1,62 @@
+package ensembletest_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+)
+
+// In a test Start does what New does here, and t.Fatal what log.Fatal does.
+func Example() {
+	ctx := context.Background()
+	e, err := ensembletest.New(ctx, 3, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	c, err := client.Connect(ctx, e.ConnectString(), &client.Options{Dialer: e.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Create(ctx, "/kept", []byte("by two of three"), nil); err != nil {
+		log.Fatal(err)
+	}
+
+	e.Leader().Kill()
+	if _, err := e.WaitLeader(ctx); err != nil {
+		log.Fatal(err)
+	}
+	data, _, err := c.Get(ctx, "/kept")
+	fmt.Println(string(data), err)
+	// Output: by two of three <nil>
+}
+
+// A leader that is cut off from the others believes for a while that it leads, but gets nothing done.
+func ExampleEnsemble_Partition() {
+	ctx := context.Background()
+	e, err := ensembletest.New(ctx, 3, &ensembletest.Options{Server: ensemble.Options{TickTime: 50 * time.Millisecond}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	old := e.Leader()
+	e.Partition([]int{old.ID()}) // the others are another group
+	fmt.Println("it believes to be the", old.Role(), "and is:", e.Leader() == old)
+
+	next, err := e.WaitLeader(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	e.Heal()
+	err = e.WaitCaughtUp(ctx)
+	fmt.Println("later:", old.Role(), next.Role(), err)
+	// Output:
+	// it believes to be the leader and is: false
+	// later: follower leader <nil>
+}
