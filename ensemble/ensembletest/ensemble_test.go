@@ -105,6 +105,18 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// Nothing on the way from nothing to the first write waits for time: what it takes is work. Several wait for each other's votes.
+func TestStartDoesNotWait(t *testing.T) {
+	for n, most := range map[int]time.Duration{1: 0, 3: 5 * time.Millisecond, 5: 5 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			mustCreate(t, ensembletest.Start(t, n, nil).Connect(t), "/n", client.Persistent)
+			t.Logf("%d servers: %v", n, time.Since(begun))
+			require.LessOrEqual(t, time.Since(begun), most)
+		})
+	}
+}
+
 // Everybody's client can connect: with a dialer, or through TCP without one.
 func TestOtherClients(t *testing.T) {
 	use := func(t *testing.T, e *ensembletest.Ensemble, dialer zk.Dialer) {

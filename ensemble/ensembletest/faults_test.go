@@ -4,8 +4,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,6 +62,26 @@ func TestEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who is connected to a server notices how it ends: in order, or not.
+func TestEndsOfConnections(t *testing.T) {
+	bubble(t, 3, nil, func(t *testing.T, e *ensembletest.Ensemble) {
+		heard := func(end func()) error {
+			conn, err := e.Dial(t.Context(), "tcp", e.Server(3).ConnectString())
+			require.NoError(t, err)
+			defer conn.Close()
+			synctest.Wait() // until it is accepted
+			end()
+			_, err = conn.Read(make([]byte, 1))
+			return err
+		}
+		require.Equal(t, io.EOF, heard(func() { require.NoError(t, e.Server(3).Stop()) }))
+		for _, end := range []func(){e.Server(3).Kill, func() { e.Server(3).Crash(nil) }} {
+			mustRestart(t, e.Server(3))
+			require.ErrorIs(t, heard(end), syscall.ECONNRESET)
+		}
+	})
 }
 
 // All are lost at once, one way or another, in the middle of writes. What was acknowledged is there afterwards.
@@ -167,8 +190,9 @@ func TestPause(t *testing.T) {
 		time.AfterFunc(2*time.Second, e.Server(1).Resume)
 		e.Server(1).Pause()
 		begun := time.Now()
-		mustCreate(t, c, "/n", client.Persistent)
-		require.Equal(t, 2*time.Second, time.Since(begun))
+		_, _, err := c.Get(soon(t), "/")
+		require.NoError(t, err)
+		require.Equal(t, 2*time.Second, time.Since(begun), "reads wait too")
 		require.Equal(t, session, c.Session())
 	})
 	for how, end := range map[string]func(*ensembletest.Server){"stop": func(s *ensembletest.Server) { _ = s.Stop() }, "kill": (*ensembletest.Server).Kill} {
@@ -240,8 +264,21 @@ func TestCutOneWay(t *testing.T) {
 	})
 }
 
-// The other direction: the leader does not hear a follower that hears it, and gives it up; who hears everybody else is no quorum's
-// business.
+// A server that is not heard hears all the same.
+func TestCutTheOtherWay(t *testing.T) {
+	bubble(t, 3, nil, func(t *testing.T, e *ensembletest.Ensemble) {
+		leader, mute := e.Leader(), e.Follower()
+		e.CutOneWay(mute.ID(), leader.ID())
+		mustCreate(t, leader.Connect(t), "/n", client.Persistent)
+		time.Sleep(time.Second)
+		require.Equal(t, leader.Zxid(), mute.Zxid())
+		require.Equal(t, "follower", mute.Role())
+		time.Sleep(silence + tick)
+		require.Equal(t, "looking", mute.Role(), "the leader has given it up")
+	})
+}
+
+// Who is cut off from the leader alone follows nobody, and disturbs nobody; but it counts when the leader needs it.
 func TestCutFromLeader(t *testing.T) {
 	bubble(t, 3, nil, func(t *testing.T, e *ensembletest.Ensemble) {
 		leader, cut := e.Leader(), e.Follower()
@@ -315,6 +352,9 @@ func TestDelay(t *testing.T) {
 		require.Zero(t, took(c), "one other is enough")
 		e.Delay(others[1], leader.ID(), 2*d)
 		require.Equal(t, d, took(c), "there to one, and back from it; the other one takes longer")
+		begun := time.Now()
+		mustCatchUp(t, e)
+		require.GreaterOrEqual(t, time.Since(begun), d, "the first one has to hear that it is committed")
 		e.Heal()
 		time.Sleep(time.Second)
 		require.Zero(t, took(c))
@@ -326,7 +366,7 @@ func TestDelay(t *testing.T) {
 func TestSlowDisk(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		bubble(t, n, nil, func(t *testing.T, e *ensembletest.Ensemble) {
-			c := e.Connect(t)
+			c := e.Server(n).Connect(t) // of three one whose own disk is fast
 			mustCreate(t, c, "/n", client.Persistent)
 			e.Server(1).SlowDisk(time.Second)
 			begun := time.Now()
@@ -377,11 +417,20 @@ func TestDrop(t *testing.T) {
 		require.Equal(t, "/e", mustRead(t, other, "/e"))
 		require.Equal(t, []int{1, 1}, []int{lost(one), lost(other)})
 		require.Equal(t, session, one.Session())
+	})
 
+	var looking atomic.Int32
+	hooks := ensemble.Hooks{RoleChanged: func(r ensemble.RoleChange) {
+		if r.Role == "looking" {
+			looking.Store(int32(r.Server))
+		}
+	}}
+	bubble(t, 3, &ensembletest.Options{Server: ensemble.Options{Hooks: hooks}}, func(t *testing.T, e *ensembletest.Ensemble) {
 		leader, follower := e.Leader(), e.Follower()
+		looking.Store(0)
 		e.DropBetween(leader.ID(), follower.ID())
-		mustCatchUp(t, e)
-		time.Sleep(tick)
+		synctest.Wait()
+		require.EqualValues(t, follower.ID(), looking.Load(), "it has lost its leader")
 		mustCatchUp(t, e)
 		require.Equal(t, leader, e.Leader())
 	})
