@@ -122,6 +122,14 @@ func (n *Network) DialFrom(ctx context.Context, from, addr string) (net.Conn, er
 	return client, nil
 }
 
+// Pipe is both ends of a connection between two addresses that was never dialled: it is part of no network, and no fault finds it.
+func Pipe(client, server Addr) (clientEnd, serverEnd net.Conn) {
+	var alone Network
+	alone.mu.Lock()
+	defer alone.mu.Unlock()
+	return connect(alone.lay(route{}), client, server)
+}
+
 // listening finds who listens on host and port. n.mu is held.
 func (n *Network) listening(host string, port int) *listener {
 	for _, h := range []string{host, "", "0.0.0.0", "::"} {

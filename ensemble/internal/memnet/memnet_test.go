@@ -362,3 +362,18 @@ func BenchmarkThroughput(b *testing.B) {
 		_, _ = x.Write(buf)
 	}
 }
+
+// A pipe is a connection like others, but in no network.
+func TestPipe(t *testing.T) {
+	a, b := memnet.Pipe("here:1", "there:2")
+	require.Equal(t, "here:1", a.LocalAddr().String())
+	require.Equal(t, "there:2", a.RemoteAddr().String())
+	require.Equal(t, "there:2", b.LocalAddr().String())
+	_, err := a.Write([]byte("hello"))
+	require.NoError(t, err)
+	require.NoError(t, a.Close())
+	got, err := io.ReadAll(b)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got))
+	require.NoError(t, b.Close())
+}
