@@ -64,6 +64,8 @@ var house = []room{
 	{name: in + "peers", may: append(internal("quorum"), words...), pure: true, why: "who dials whom follows from who there is"},
 	{name: in + "replica", may: append(organs, words...), pure: true, why: "a replica is the organs composed, and no I/O"},
 
+	{name: in + "dialogue", may: words, pure: true, why: "who overhears a client and a server understands their words, and no more"},
+
 	{name: in + "disk", beyond: []string{"golang.org/x/sys"}, why: "the file system knows nothing of ZooKeeper"},
 	{name: in + "memnet", why: "a network knows nothing of ZooKeeper"},
 	{name: in + "txnlog", may: append(internal("disk"), words...), why: "a sense: words and the disk"},
@@ -80,7 +82,8 @@ var house = []room{
 	{name: in + "zoocfg", may: words, why: "reads a file's text; server takes what it says"},
 	{name: in + "inside", may: internal("server", "memnet"), why: "the door between ensemble and ensembletest opens on the server and its network"},
 	{name: "ensemble", may: append(internal("inside", "server", "memnet", "disk", "txnlog", "snapshot", "store", "front", "replica"), append(organs, words...)...), why: "the public face of server, whose parts' options it fills in"},
-	{name: "ensemble/ensembletest", may: append([]string{"ensemble", "client"}, internal("inside", "server", "memnet", "disk")...), beyond: []string{"github.com/cenkalti/backoff/v4"}, why: "servers for other people's tests: the public packages, and the disk and the network below to break them"},
+	{name: "ensemble/ensembletest/proxy", may: append(internal("dialogue", "memnet"), words...), why: "stands between any client and any server, and imports neither"},
+	{name: "ensemble/ensembletest", may: append([]string{"ensemble", "client", "ensemble/ensembletest/proxy"}, internal("inside", "server", "memnet", "disk")...), beyond: []string{"github.com/cenkalti/backoff/v4"}, why: "servers for other people's tests: the public packages, and the disk and the network below to break them"},
 	{name: "ensemble/sim/clock", pure: true, why: "the time of a simulated world stands on nothing"},
 	{name: "ensemble/sim/judge", may: append([]string{"ensemble/sim/clock"}, words...), beyond: []string{"github.com/anishathalye/porcupine"}, pure: true, why: "who judges an ensemble must not share its organs' mistakes"},
 	{name: "ensemble/sim/workload", may: append([]string{"ensemble/sim/clock", "ensemble/sim/judge"}, words...), pure: true, why: "a client knows the protocol, and the history it writes"},
@@ -91,7 +94,7 @@ var house = []room{
 	{name: "client", beyond: append([]string{"github.com/go-zookeeper/zk", "github.com/cenkalti/backoff/v4"}, otel...), why: "a service that imports a lock must not drag in a server"},
 	{name: "recipes/ticket", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/lock", may: []string{"client", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "integration/...", may: []string{"ensemble", "client", "recipes/ticket", "recipes/lock"}, beyond: []string{"github.com/go-zookeeper/zk", "github.com/anishathalye/porcupine"}, why: "black box: public packages only"},
+	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest/proxy", "client", "recipes/ticket", "recipes/lock"}, beyond: []string{"github.com/go-zookeeper/zk", "github.com/anishathalye/porcupine"}, why: "black box: public packages only"},
 	{name: "examples/...", may: []string{"ensemble", "client", "recipes/ticket", "recipes/lock"}, why: "examples show the public packages"},
 }
 
