@@ -56,11 +56,18 @@
 //	Ensemble.CutClient               a client that does not hear servers
 //	Ensemble.Delay                   a slow way
 //	Ensemble.Drop, DropBetween       connections that break
+//	Ensemble.Proxy                   one request, reply or event of a client: lost, cut off, late, frozen
 //	Ensemble.Heal                    the end of all cuts and delays
 //
 // The network is TCP's: what is cut off is late, not lost, and nothing changes its order or comes twice within a connection; only a
 // connection that breaks loses anything. A fault of the network concerns who talks through memory: all servers with each other, and the
 // clients of [Ensemble.Connect] and [Ensemble.Dial], also with Options.TCP; not who comes through TCP.
+//
+// What goes wrong with one operation, and not with a way, is a matter of the client's proxy, which understands what it says:
+//
+//	e.Proxy(c).Lose(proxy.Reply(proxy.OpCreate, "/n")) // c's next create of /n is done, and c will not know
+//
+// Package proxy has the words for it, and stands between other clients and other servers too, Apache's among them.
 //
 // After a fault [Ensemble.WaitLeader] and [Ensemble.WaitCaughtUp] wait until the ensemble has dealt with it.
 //

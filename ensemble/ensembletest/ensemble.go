@@ -15,6 +15,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/inside"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/memnet"
 )
@@ -36,7 +37,13 @@ type Ensemble struct {
 	faults  faults
 
 	mu      sync.Mutex
-	clients map[*client.Client]string // the hosts they dial from
+	clients map[*client.Client]post
+}
+
+// A post is where a client of Connect stands.
+type post struct {
+	host  string // that it dials from
+	proxy *proxy.Proxy
 }
 
 // Start starts n servers and returns when they serve: one alone, or several that have elected one of them to lead. The end of the test
@@ -72,7 +79,7 @@ func start(ctx context.Context, t testing.TB, n int, opts *Options) (*Ensemble, 
 	if err != nil {
 		return nil, &StartError{Err: err}
 	}
-	e := &Ensemble{opts: o, bubbled: bubbled(), journal: newJournal(t, o.Log), clients: make(map[*client.Client]string)}
+	e := &Ensemble{opts: o, bubbled: bubbled(), journal: newJournal(t, o.Log), clients: make(map[*client.Client]post)}
 	e.wires = inside.Network(&e.network)
 	e.opts.Server.Logger = e.journal.logger(o.Server.Logger)
 	if err := e.begin(ctx, t, n); err != nil {
@@ -187,41 +194,59 @@ func (e *Ensemble) connect(t testing.TB, servers string) *client.Client {
 	return c
 }
 
-// dialClient connects a client that is a host of its own.
+// dialClient connects a client that is a host of its own, through a proxy of its own.
 func (e *Ensemble) dialClient(ctx context.Context, servers string) (*client.Client, error) {
-	host := e.faults.newHost()
+	at := post{host: e.faults.newHost()}
+	at.proxy = proxy.New(&proxy.Options{Dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
+		return e.dialFrom(ctx, at.host, addr)
+	}})
 	opts := e.opts.Client
-	opts.Dialer = func(ctx context.Context, _, addr string) (net.Conn, error) { return e.dialFrom(ctx, host, addr) }
+	opts.Dialer = at.proxy.Dial
 	c, err := client.Connect(ctx, servers, &opts)
 	if err != nil {
-		e.faults.forget(host)
+		e.leave(at)
 		return nil, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.clients[c] = host
+	e.clients[c] = at
 	return c, nil
 }
 
 // disconnect closes a client. Where it cannot reach a server its session cannot be closed, which is nobody's failure.
 func (e *Ensemble) disconnect(c *client.Client) {
-	_ = c.Close()
 	e.mu.Lock()
-	host := e.clients[c]
+	at := e.clients[c]
 	delete(e.clients, c)
 	e.mu.Unlock()
-	e.faults.forget(host)
+	at.proxy.Heal() // or the end of the session would wait behind what is frozen
+	_ = c.Close()
+	e.leave(at)
 }
 
-// hostOf is what a client dials from. It panics if the client is not one that Connect made.
-func (e *Ensemble) hostOf(c *client.Client) string {
+// leave takes away where a client has been.
+func (e *Ensemble) leave(at post) {
+	_ = at.proxy.Close()
+	e.faults.forget(at.host)
+}
+
+// postOf is where a client stands. It panics if the client is not one that Connect made.
+func (e *Ensemble) postOf(c *client.Client) post {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	host, ok := e.clients[c]
+	at, ok := e.clients[c]
 	if !ok {
 		panic("ensembletest: this client was not connected by this ensemble, or is closed")
 	}
-	return host
+	return at
+}
+
+// Proxy is what stands between a client, one of Connect's, and all servers, and breaks what they say to each other on command: it loses
+// the reply of the next create of a node, holds a request, lets a watch fire late. See package proxy. The end of the test ends its faults;
+// Heal does not.
+func (e *Ensemble) Proxy(c *client.Client) *proxy.Proxy {
+	e.mustBelong()
+	return e.postOf(c).proxy
 }
 
 // Close ends all servers and removes what they have left. It may be called more than once, and returns why servers had stopped by

@@ -194,7 +194,7 @@ func (e *Ensemble) CutFromLeader(id int) *Server {
 // is not told: it has to notice.
 func (e *Ensemble) CutClient(c *client.Client, servers ...int) {
 	e.mustBelong()
-	host := e.hostOf(c)
+	host := e.postOf(c).host
 	hosts := e.hosts(servers)
 	e.faults.change(func() {
 		for _, s := range hosts {
@@ -213,7 +213,7 @@ func (e *Ensemble) Delay(from, to int, d time.Duration) {
 // DelayClient lets everything take d between a client, one of Connect's, and all servers, in each direction, until Heal. 0 ends it.
 func (e *Ensemble) DelayClient(c *client.Client, d time.Duration) {
 	e.mustBelong()
-	host := e.hostOf(c)
+	host := e.postOf(c).host
 	e.faults.change(func() {
 		for _, s := range e.faults.servers {
 			e.faults.delays[way{host, s}], e.faults.delays[way{s, host}] = d, d
@@ -227,7 +227,7 @@ func (e *Ensemble) Drop(clients ...*client.Client) {
 	e.mustBelong()
 	var hosts []string
 	for _, c := range clients {
-		hosts = append(hosts, e.hostOf(c))
+		hosts = append(hosts, e.postOf(c).host)
 	}
 	if len(clients) == 0 {
 		e.faults.mu.Lock()
