@@ -2,4 +2,5 @@
 //
 //	go run ./examples/quickstart    # a lock that passes from hand to hand, and outlives a server
 //	go run ./examples/failover      # what servers do, and a program sees, when the leader is lost
+//	go run ./examples/scheduler     # a small service on several machines, and how to test one
 package examples
