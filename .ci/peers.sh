@@ -6,11 +6,12 @@
 # ${XDG_CACHE_HOME:-$HOME/.cache}/bellwether-ci. Quick when everything is there already; fails loudly when something
 # cannot be had.
 #
-#   APACHE39_CP    class path of ZooKeeper 3.9: server, Java client, zkCli
-#   APACHE38_CP    class path of Debian's ZooKeeper 3.8.0 (with Debian's security patches)
-#   CURATOR_CP     class path of Curator on ZooKeeper 3.9's client
-#   CURATOR38_CP   class path of Debian's Curator on Debian's ZooKeeper client
-#   KAZOO_PYTHON   the Python that has kazoo
+#   APACHE39_CP      class path of ZooKeeper 3.9: server, Java client, zkCli
+#   APACHE38_CP      class path of Debian's ZooKeeper 3.8.0 (with Debian's security patches)
+#   CURATOR_CP       class path of Curator on ZooKeeper 3.9's client
+#   CURATOR_TEST_CP  class path of Curator's servers for tests
+#   CURATOR38_CP     class path of Debian's Curator on Debian's ZooKeeper client
+#   KAZOO_PYTHON     the Python that has kazoo
 
 peers_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 peers_cache=${XDG_CACHE_HOME:-$HOME/.cache}/bellwether-ci
@@ -59,6 +60,8 @@ peers_install() {
   export APACHE39_CP=$peers_jars
   peers_maven curator || return 1
   export CURATOR_CP=$peers_jars
+  peers_maven curator-test || return 1
+  export CURATOR_TEST_CP=$peers_jars
   local java=/usr/share/java jar
   export APACHE38_CP=$java/zookeeper.jar:$java/zookeeper-jute.jar:$java/slf4j-simple.jar
   CURATOR38_CP=$APACHE38_CP
