@@ -50,6 +50,8 @@
 //	Server.Restart                   the same server again, on what its disk has
 //	Server.Pause, Resume             a process that is stopped and goes on later without noticing
 //	Server.SlowDisk                  a disk that takes its time to sync
+//	Server.FailNextSync              a disk that loses what it was to sync
+//	Server.FillDisk, FreeDisk        a disk without space
 //	Ensemble.Partition               groups that do not hear each other
 //	Ensemble.Cut, CutOneWay          two servers that do not, in both directions or in one
 //	Ensemble.CutFromLeader           a server that hears everybody but who leads

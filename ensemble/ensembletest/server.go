@@ -135,6 +135,25 @@ func (s *Server) Running() bool {
 	}
 }
 
+// Done is closed when this run of the server has ended, whoever has ended it; at once if it does not run.
+func (s *Server) Done() <-chan struct{} {
+	if srv := s.now(); srv != nil {
+		return srv.Done()
+	}
+	return done
+}
+
+// done is for who does not run.
+var done = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// Err is why the server has stopped by itself, nil if it has not. [Server.Stop], after which it is forgotten, returns it too.
+func (s *Server) Err() error {
+	if srv := s.now(); srv != nil {
+		return srv.Err()
+	}
+	return nil
+}
+
 // Paused reports whether the server is paused.
 func (s *Server) Paused() bool {
 	s.mu.Lock()
@@ -292,15 +311,19 @@ func (s *Server) unpause() {
 	}
 }
 
-// close ends the server for good.
+// close ends the server for good. That it has stopped because of what was done to its disk is no news.
 func (s *Server) close() error {
 	s.take()
 	defer s.give()
 	s.mu.Lock()
 	s.closed = true
+	harmed := s.drive != nil && s.drive.harmed.Load()
 	if s.drive != nil {
 		s.drive.release()
 	}
 	s.mu.Unlock()
-	return s.stop()
+	if err := s.stop(); !harmed {
+		return err
+	}
+	return nil
 }
