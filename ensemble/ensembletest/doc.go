@@ -73,6 +73,17 @@
 //
 // After a fault [Ensemble.WaitLeader] and [Ensemble.WaitCaughtUp] wait until the ensemble has dealt with it.
 //
+// # Looking inside
+//
+// What the servers have can be seen without a client, on each of them, also while it is cut off or paused:
+//
+//	Server.Tree, Node                all znodes, or one, with data, stat and ACL
+//	Server.Dump                      the tree as text that is the same in every run, for golden files
+//	Server.Sessions                  who is alive, with which ephemeral nodes, through which server
+//	Server.Watches, Ensemble.Watches who waits to be told of what
+//
+// [Ensemble.Load] makes a tree to begin with.
+//
 // # Logs
 //
 // Nothing is logged unless Options.Log, or the environment variable BELLWETHER_LOG, asks for it; but the last lines of what the

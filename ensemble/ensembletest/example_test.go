@@ -60,3 +60,31 @@ func ExampleEnsemble_Partition() {
 	// it believes to be the leader and is: false
 	// later: follower leader <nil>
 }
+
+// A test begins with a tree, and ends with a look at what has become of it.
+func ExampleServer_Dump() {
+	ctx := context.Background()
+	e, err := ensembletest.New(ctx, 1, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.Load(ctx, map[string]string{"/app/config": "v1", "/app/workers": ""}); err != nil {
+		log.Fatal(err)
+	}
+	c, err := client.Connect(ctx, e.ConnectString(), &client.Options{Dialer: e.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Create(ctx, "/app/workers/one", nil, &client.CreateOptions{Mode: client.Ephemeral}); err != nil {
+		log.Fatal(err)
+	}
+
+	fmt.Print(e.Server(1).Dump(&ensembletest.DumpOptions{Root: "/app"}))
+	// Output:
+	// /app "" cversion=2
+	// /app/config "v1"
+	// /app/workers "" cversion=1
+	// /app/workers/one "" ephemeral=session-1
+}

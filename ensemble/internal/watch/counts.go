@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -69,4 +70,25 @@ func (t *Table) ByPath() iter.Seq2[string, []request.ConnID] {
 			}
 		}
 	}
+}
+
+// All are all watches, sorted by path and then by connection, each with the ways in which that connection watches that path.
+func (t *Table) All() iter.Seq[Watch] {
+	return func(yield func(Watch) bool) {
+		for _, path := range slices.Sorted(maps.Keys(t.spots)) {
+			marks := slices.SortedFunc(slices.Values(t.spots[path].marks), func(a, b mark) int { return cmp.Compare(a.who.id, b.who.id) })
+			for _, m := range marks {
+				if !yield(Watch{Conn: m.who.id, Path: path, Kinds: m.bits}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// A Watch is a connection that watches a path, in one or several ways.
+type Watch struct {
+	Conn  request.ConnID
+	Path  string
+	Kinds Kind // bits
 }

@@ -382,3 +382,17 @@ func TestOrderIsReproducible(t *testing.T) {
 	}
 	require.Equal(t, run(), run())
 }
+
+func TestAll(t *testing.T) {
+	table := New()
+	for _, w := range []Watch{{2, "/b", Data}, {2, "/b", Recursive}, {1, "/b", Child}, {3, "/a", Persistent}, {3, "/c", Data}} {
+		table.Add(w.Conn, w.Path, w.Kinds)
+	}
+	table.Drop(3)
+	table.Add(3, "/a", Child)
+	require.Equal(t, []Watch{{3, "/a", Child}, {1, "/b", Child}, {2, "/b", Data | Recursive}}, slices.Collect(table.All()))
+	for range table.All() {
+		break // nobody minds
+	}
+	require.Empty(t, slices.Collect(New().All()))
+}
