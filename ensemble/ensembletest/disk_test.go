@@ -69,7 +69,7 @@ func TestDiskOfALeader(t *testing.T) {
 					}
 					acked++
 				}
-				require.LessOrEqual(t, acked, 17, "it has 64 KiB")
+				require.Less(t, acked, 100, "its log has 64 KiB; the others need not wait for it")
 				mustStop(t, leader)
 				require.NotEqual(t, leader, mustLead(t, e))
 				found := 0
