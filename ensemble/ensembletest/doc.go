@@ -82,6 +82,8 @@
 //	Server.Sessions                  who is alive, with which ephemeral nodes, through which server
 //	Server.Watches, Ensemble.Watches who waits to be told of what
 //
+//	Ensemble.Record                  what clients have asked and were told since then
+//
 // [Ensemble.Load] makes a tree to begin with.
 //
 // # Logs

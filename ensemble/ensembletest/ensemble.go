@@ -36,6 +36,8 @@ type Ensemble struct {
 	chroots atomic.Int64    // given away
 	faults  faults
 
+	recording atomic.Pointer[[]*Recorder] // changed with mu held
+
 	mu      sync.Mutex
 	clients map[*client.Client]post
 }

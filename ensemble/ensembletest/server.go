@@ -71,6 +71,7 @@ func (s *Server) start(ctx context.Context) error {
 		if drive != nil {
 			c.FS = drive.memory
 		}
+		c.Observer = s.observer()
 		told := c.RoleChanged
 		c.RoleChanged = func(r server.RoleChange) {
 			s.epoch.Store(r.Epoch)

@@ -324,6 +324,9 @@ func (s *Server) deliver(a *replica.Applied) {
 			s.frame = wire.AppendNotification(s.frame[:0], a.Zxid, n.Type, n.Path)
 			s.told = event{n.Type, n.Path}
 		}
+		if s.noted != nil {
+			s.noted.told(c.Session(), n.Type, n.Path)
+		}
 		if c.Notify(s.frame) {
 			s.dirty = append(s.dirty, c)
 		}
@@ -333,7 +336,11 @@ func (s *Server) deliver(a *replica.Applied) {
 	}
 	s.frame = s.frame[:0]
 	if a.Conn != 0 {
-		if c := s.connByID(a.Conn); c != nil && c.Complete(a.Reply) {
+		c := s.connByID(a.Conn)
+		if c != nil && s.noted != nil {
+			s.noted.completed(a.Conn, a.Reply)
+		}
+		if c != nil && c.Complete(a.Reply) {
 			s.dirty = append(s.dirty, c)
 		}
 	}

@@ -75,6 +75,8 @@ type Config struct {
 	// RoleChanged is told what a member of an ensemble becomes, in order, by the core: it must return soon, and wait for nothing that
 	// the server does. May be nil.
 	RoleChanged func(RoleChange)
+	// Observer is told what clients ask and are told. Nil: nobody is, and nothing is spent on it.
+	Observer *Observer
 }
 
 // Close closes the ports of a server that was not started.
@@ -107,6 +109,7 @@ type Server struct {
 	store *store.Store
 	front *front.Server
 	words *admin.Words
+	noted *observed // nil: nobody observes
 
 	tree      sync.RWMutex // the replica's tree: R to read it, W to change it
 	watching  sync.Mutex   // the replica's watches
@@ -187,7 +190,7 @@ func Start(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.words = admin.NewWords(view{s}, cfg.Words)
-	s.front = front.New(backend{s}, s.auth, cfg.Front)
+	s.front = front.New(s.backend(), s.auth, cfg.Front)
 	s.writer = newWriter(s)
 	s.draw()
 	if cfg.Ensemble != nil {
