@@ -60,6 +60,9 @@
 //	Ensemble.Drop, DropBetween       connections that break
 //	Ensemble.Proxy                   one request, reply or event of a client: lost, cut off, late, frozen
 //	Ensemble.Heal                    the end of all cuts and delays
+//	Ensemble.Expire, ExpireSession   the end of a session, now
+//	Ensemble.Sweep                   the end of containers and of nodes whose time is over, now
+//	Ensemble.TransferLeadership      another leader, without loss
 //
 // The network is TCP's: what is cut off is late, not lost, and nothing changes its order or comes twice within a connection; only a
 // connection that breaks loses anything. A fault of the network concerns who talks through memory: all servers with each other, and the

@@ -37,6 +37,7 @@ type faults struct {
 	cuts     map[way]bool
 	delays   map[way]time.Duration
 	isolated map[string]bool // servers that are paused
+	apart    map[string]bool // while leadership is transferred: who hears only those of the same value; others hear all
 	applied  map[way]ill     // what wires has been told
 }
 
@@ -87,9 +88,22 @@ func (f *faults) isolate(host string, on bool) {
 	})
 }
 
+// separate keeps two groups of servers from hearing each other.
+func (f *faults) separate(one, other []string) {
+	f.change(func() {
+		f.apart = map[string]bool{}
+		for _, host := range one {
+			f.apart[host] = false
+		}
+		for _, host := range other {
+			f.apart[host] = true
+		}
+	})
+}
+
 // apply tells the network what has changed. f.mu is held.
 func (f *faults) apply() {
-	if len(f.applied) == 0 && f.group == nil && len(f.cuts)+len(f.delays)+len(f.isolated) == 0 {
+	if len(f.applied) == 0 && f.group == nil && len(f.cuts)+len(f.delays)+len(f.isolated)+len(f.apart) == 0 {
 		return
 	}
 	wanted := map[way]ill{}
@@ -134,7 +148,9 @@ func (f *faults) note(all map[way]ill, w way) {
 func (f *faults) isCut(w way) bool {
 	from, in := f.group[w.from]
 	to, too := f.group[w.to]
-	return f.cuts[w] || f.isolated[w.from] || f.isolated[w.to] || in && too && from != to
+	a, one := f.apart[w.from]
+	b, other := f.apart[w.to]
+	return one && other && a != b || f.cuts[w] || f.isolated[w.from] || f.isolated[w.to] || in && too && from != to
 }
 
 // connected reports whether two hosts hear each other.

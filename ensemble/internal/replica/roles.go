@@ -152,6 +152,11 @@ func (r *Replica) leave(err error, now Time) {
 	r.look(now)
 }
 
+// Resign ends the present role as if it had failed, for tests; whoever looks or stands alone goes on.
+func (r *Replica) Resign(now Time) { r.leave(errResigned, now) }
+
+var errResigned = errors.New("replica: told to resign")
+
 // Left is why the last role ended, nil if none has.
 func (r *Replica) Left() error { return r.left }
 

@@ -121,3 +121,21 @@ func (s *sweeper) due(reqs []request.Request, t *tree.Tree, now Time) []request.
 	}
 	return reqs
 }
+
+// Sweep asks for the removal of all containers and TTL nodes whose time has come at this moment, as the next Tick would if it were time
+// to look and no pace were kept; what has to be looked at again once earlier removals are applied is left. It returns how many they are,
+// 0 unless this server leads or stands alone. The next Tick plans them.
+func (r *Replica) Sweep(now Time) int {
+	s := &r.sweeper
+	if r.sessions == nil || !r.serving || r.tree.Zxid() < s.until {
+		return 0
+	}
+	s.now, s.queue = now.Mono, nil
+	s.look(r.tree)
+	for _, path := range s.queue {
+		r.due = append(r.due, request.Request{Op: wire.OpDeleteContainer, Record: &wire.PathRequest{Path: path}})
+	}
+	n := len(s.queue)
+	s.queue = nil
+	return n
+}

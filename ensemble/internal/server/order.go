@@ -1,0 +1,43 @@
+package server
+
+import "github.com/bellwether-zk/bellwether/ensemble/internal/znode"
+
+// What time would do some day, done now, for tests.
+
+// Expire ends a session as if nothing had been heard of it for its timeout; false if this server does not lead, nor stand alone, or there
+// is no such session. Its end is proposed on return.
+func (s *Server) Expire(id znode.SessionID) (found bool) {
+	s.inCore(func() {
+		now := s.now()
+		if s.replica.Sessions() == nil || !s.replica.Established() {
+			return
+		}
+		s.collect() // nobody else may end for it
+		if found = s.replica.Sessions().SetTimeout(id, -2*int32(s.cfg.Tick.Milliseconds()), now.Mono); found {
+			s.replica.Tick(now)
+		}
+	})
+	return found
+}
+
+// Sweep removes the containers and TTL nodes whose time has come, without waiting until it is time to look for them. It returns how
+// many they are and, once their removal is proposed, the zxid up to which that is; ok is false if this server does not lead, nor stand
+// alone.
+func (s *Server) Sweep() (n int, zxid znode.Zxid, ok bool) {
+	s.inCore(func() {
+		now := s.now()
+		if ok = s.replica.Sessions() != nil; !ok {
+			return
+		}
+		s.collect()
+		n = s.replica.Sweep(now)
+		s.replica.Tick(now)
+		zxid = s.replica.Zxid()
+	})
+	return n, zxid, ok
+}
+
+// Resign ends the server's role as leader or learner, as if it had lost touch with the others: it looks for a leader.
+func (s *Server) Resign() {
+	s.inCore(func() { s.replica.Resign(s.now()) })
+}
