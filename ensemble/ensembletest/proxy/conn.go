@@ -42,11 +42,14 @@ func (c *conn) run() {
 	})
 }
 
-// sever breaks the connection in order: each end reads what has been sent to it, and then that there is no more. What the ends say until
-// they notice is thrown away.
-func (c *conn) sever() {
+// sever breaks the connection in order behind the last that one end is told: each end reads what has been sent to it, and then that
+// there is no more. What the ends say from now on is thrown away, so that of an answer to the last nothing is heard.
+func (c *conn) sever(to net.Conn, last []byte) {
 	c.broken.Do(func() {
 		close(c.cut)
+		if len(last) > 0 {
+			_, _ = to.Write(last) // to one that is gone: it is cut anyway
+		}
 		closeWrite(c.up.to)
 		closeWrite(c.down.to)
 	})

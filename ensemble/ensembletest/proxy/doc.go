@@ -58,11 +58,10 @@
 // A path is the server's, with the chroot that a client may have, and for a sequential node without the number: what is asked for. ""
 // is any, others are patterns as of path.Match, where * is one name or a part of it; in the end of one /** is everything below.
 //
-// What cannot be understood passes unharmed: four-letter words, garbage, and frames of more than 4 MiB. TLS cannot be understood
-// either.
+// What cannot be understood passes unharmed: four-letter words, garbage, TLS, and frames of more than 4 MiB. Other frames go on when all
+// of them has come.
 //
 // # Where it lives
 //
-// A proxy keeps no clock and may be used in a testing/synctest bubble, with a dialer that may, such as ensembletest's. Then it belongs
-// to the bubble. All methods may be called by many goroutines. After [Proxy.Close] no goroutine or connection is left.
+// A proxy may be used in a testing/synctest bubble, with a dialer that may, such as ensembletest's; then it belongs to the bubble. All methods may be called by many goroutines. After [Proxy.Close] no goroutine or connection is left.
 package proxy

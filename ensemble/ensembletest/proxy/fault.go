@@ -22,8 +22,8 @@ type Fault struct {
 	p     *Proxy
 	match Match
 	fate  fate
-	waits bool          // the frame does, for delay or, if that is 0, until the end
-	delay time.Duration //
+	waits bool // the frame does, for delay or, if that is 0, until the end
+	delay time.Duration
 
 	struck chan struct{} // closed when it has struck for the first time
 	ended  chan struct{} // closed when it is over
@@ -39,8 +39,8 @@ type Fault struct {
 // request that is lost is never done, a reply that is lost is that of something done. What the connection said before arrives.
 func (p *Proxy) Lose(m Match) *Fault { return p.add(&Fault{match: m, fate: isLost}) }
 
-// Cut breaks the connection right behind a frame, which arrives. A server that has a request, and whose connection is gone, may do it or
-// not.
+// Cut breaks the connection right behind a frame, which arrives. Behind a request that is: the server may do it or not, and nobody hears
+// of it; behind a reply: the client has it, and loses the connection next.
 func (p *Proxy) Cut(m Match) *Fault { return p.add(&Fault{match: m, fate: isCut}) }
 
 // Swallow takes a frame out of a connection that goes on. Nobody is told: who asked waits until it stops waiting by itself. A Java client

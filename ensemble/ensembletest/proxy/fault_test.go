@@ -56,7 +56,7 @@ func TestLoseTheReplyToARead(t *testing.T) {
 	})
 }
 
-// What is asked before the connection is cut arrives, and is answered if that comes before.
+// What is asked before the connection is cut arrives, and its answer does not.
 func TestCut(t *testing.T) {
 	staged(t, func(t *stage) {
 		f := t.p.Cut(proxy.Request(proxy.OpCreate, "/n"))

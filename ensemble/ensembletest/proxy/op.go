@@ -7,40 +7,40 @@ type Op int8
 
 // The ops that users of a client ask for, and all of them together.
 const (
-	OpAny           Op = iota // each op from here to OpWhoAmI: what users of a client ask for
-	OpCreate                  // in all its forms
-	OpDelete                  //
-	OpExists                  //
-	OpGetData                 //
-	OpSetData                 //
-	OpGetACL                  //
-	OpSetACL                  //
-	OpGetChildren             // with and without a Stat
-	OpSync                    //
-	OpCheck                   // of a version, in a multi
-	OpMulti                   // several in one transaction
-	OpMultiRead               // several reads in one request
-	OpReconfig                // of who is a member
-	OpAddWatch                // a persistent one
-	OpRemoveWatches           //
-	OpCheckWatches            //
-	OpEphemerals              // which nodes are the session's
-	OpDescendants             // how many nodes there are below one
-	OpWhoAmI                  //
+	OpAny    Op = iota // each op from here to OpWhoAmI: what users of a client ask for
+	OpCreate           // in all its forms
+	OpDelete
+	OpExists
+	OpGetData
+	OpSetData
+	OpGetACL
+	OpSetACL
+	OpGetChildren // with and without a Stat
+	OpSync
+	OpCheck     // of a version, in a multi
+	OpMulti     // several in one transaction
+	OpMultiRead // several reads in one request
+	OpReconfig  // of who is a member
+	OpAddWatch  // a persistent one
+	OpRemoveWatches
+	OpCheckWatches
+	OpEphemerals  // which nodes are the session's
+	OpDescendants // how many nodes there are below one
+	OpWhoAmI
 )
 
 // The ops that clients ask for by themselves.
 const (
-	OpConnect      Op = iota + 32 // the first frame of a connection, which opens or moves a session
-	OpAuth                        //
-	OpSASL                        //
-	OpSetWatches                  // after a new connection: the watches there are
-	OpPing                        //
-	OpCloseSession                //
-	OpAll                         // everything that goes this way, also what is in neither list
+	OpConnect Op = iota + 32 // the first frame of a connection, which opens or moves a session
+	OpAuth
+	OpSASL
+	OpSetWatches // after a new connection: the watches there are
+	OpPing
+	OpCloseSession
+	OpAll // everything that goes this way, also what is in neither list
 )
 
-// A form is one of an op's names on the wire.
+// forms are the names that ops have on the wire.
 var forms = map[wire.Op]Op{
 	wire.OpCreate: OpCreate, wire.OpCreate2: OpCreate, wire.OpCreateContainer: OpCreate, wire.OpCreateTTL: OpCreate,
 	wire.OpDelete: OpDelete, wire.OpDeleteContainer: OpDelete, wire.OpExists: OpExists, wire.OpGetData: OpGetData,

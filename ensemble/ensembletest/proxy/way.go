@@ -215,6 +215,10 @@ func (w *way) deliver(p parcel) bool {
 	if w.c.isCut() {
 		return true
 	}
+	if p.end == severed {
+		w.c.sever(w.to, p.bytes)
+		return true
+	}
 	if len(p.bytes) > 0 {
 		if _, err := w.to.Write(p.bytes); err != nil {
 			if w.c.isCut() {
@@ -225,8 +229,6 @@ func (w *way) deliver(p parcel) bool {
 		}
 	}
 	switch p.end {
-	case severed:
-		w.c.sever()
 	case finished:
 		w.finishTo()
 	case failed:
