@@ -63,6 +63,8 @@
 //	Ensemble.Expire, ExpireSession   the end of a session, now
 //	Ensemble.Sweep                   the end of containers and of nodes whose time is over, now
 //	Ensemble.TransferLeadership      another leader, without loss
+//	Ensemble.SetSequence             numbers of sequential nodes near their end
+//	Options.EpochLength              zxids near their end
 //
 // The network is TCP's: what is cut off is late, not lost, and nothing changes its order or comes twice within a connection; only a
 // connection that breaks loses anything. A fault of the network concerns who talks through memory: all servers with each other, and the

@@ -32,6 +32,9 @@ type Options struct {
 	// Log shows what the servers log: through testing.TB.Log, or on standard error without a TB. Setting the environment variable
 	// BELLWETHER_LOG does the same for all.
 	Log bool
+	// EpochLength is how many transactions an epoch has room for, instead of 2³²-2: then the counter in the zxid is at its end, and the
+	// leader gives up so that another epoch begins. Only with more than one server; one alone does not count in epochs.
+	EpochLength uint32
 	// Server is what each server is told; ServerID, Members and Network are set here. Its Logger hears what all servers log.
 	Server ensemble.Options
 	// Client is what clients are told that the ensemble connects; Dialer is set here. Defaults differ from the client's: MaxFrame
@@ -51,6 +54,9 @@ func (o *Options) withDefaults(n int) (Options, error) {
 	}
 	if out.Observers < 0 || out.Observers > 0 && out.Observers >= n {
 		problems = append(problems, fmt.Errorf("%d of %d servers as observers: at least one has to vote", out.Observers, n))
+	}
+	if out.EpochLength > 0 && n == 1 {
+		problems = append(problems, errors.New("EpochLength with one server, which has no epochs"))
 	}
 	if out.TCP && bubbled() {
 		problems = append(problems, errors.New("TCP in a synctest bubble: a socket stops its clock"))

@@ -72,6 +72,10 @@ func (s *Server) start(ctx context.Context) error {
 			c.FS = drive.memory
 		}
 		c.Observer = s.observer()
+		if n := s.e.opts.EpochLength; n > 0 {
+			c.Ensemble.CounterStart = lastZxid - n
+			c.Store.Log.CounterStart = lastZxid - n
+		}
 		told := c.RoleChanged
 		c.RoleChanged = func(r server.RoleChange) {
 			s.epoch.Store(r.Epoch)
