@@ -29,7 +29,7 @@ func (e *Ensemble) SetSequence(ctx context.Context, path string, next int32) err
 	if next <= 0 {
 		return fmt.Errorf("ensembletest: sequence %d: not between 1 and 2147483647", next)
 	}
-	zxid, ok := inside.Server(srv).Skip(path, next)
+	zxid, ok := inside.Server(srv).SkipNumbers(path, next)
 	if !ok {
 		return fmt.Errorf("ensembletest: sequence %d below %s: there is no such node that can have children, or its sequence is there or further already", next, path)
 	}

@@ -42,8 +42,8 @@ func (s *Server) Resign() {
 	s.inCore(func() { s.replica.Resign(s.now()) })
 }
 
-// Skip makes count the number of the next sequential node below path, see [replica.Replica.Skip]. zxid is that of the transaction.
-func (s *Server) Skip(path string, count int32) (zxid znode.Zxid, ok bool) {
+// SkipNumbers makes count the number of the next sequential node below path, see [replica.Replica.Skip]. zxid is that of the transaction.
+func (s *Server) SkipNumbers(path string, count int32) (zxid znode.Zxid, ok bool) {
 	s.inCore(func() {
 		ok = s.replica.Skip(path, count, s.now())
 		zxid = s.replica.Zxid()
