@@ -6,7 +6,7 @@
 // that never came leaves open whether the operation happened, and when. [Judge] requires
 //
 //   - that some order of each node's operations explains every answer and never puts one behind another that began after its
-//     answer had come (linearizability, with porcupine); what clients know of versions makes the search short;
+//     answer had come (linearizability, by ensembletest/history, which is for everybody; what follows is about ZooKeeper alone);
 //   - that zxids rise with real time: a write that began after another's answer has a higher zxid, whatever the nodes;
 //   - that one zxid is one write, and is shown with the same value and version to everybody;
 //   - that no session sees a node go back, its own writes included.

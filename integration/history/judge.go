@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"slices"
 	"time"
 
-	"github.com/anishathalye/porcupine"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/history"
 )
 
 // Options say what to require.
@@ -27,28 +25,17 @@ func Judge(all []Operation, o Options) error {
 
 // linearizable looks for an order of each node's operations.
 func linearizable(all []Operation, o Options) error {
-	nodes := map[string][]Operation{}
+	var ops []Operation
 	for _, op := range all {
-		if op.Kind == WeakRead {
-			continue
+		if op.Kind != WeakRead {
+			ops = append(ops, op)
 		}
-		nodes[op.Node] = append(nodes[op.Node], op)
 	}
+	resolve(ops, all)
 	if o.Patience == 0 {
 		o.Patience = time.Minute
 	}
-	var problems []error
-	for _, node := range slices.Sorted(maps.Keys(nodes)) {
-		ops := nodes[node]
-		resolve(ops, all)
-		switch porcupine.CheckOperationsTimeout(register, calls(ops, o.StaleSync), o.Patience) {
-		case porcupine.Illegal:
-			problems = append(problems, fmt.Errorf("history: no order explains the answers about %s:\n%s", node, describe(ops)))
-		case porcupine.Unknown:
-			problems = append(problems, fmt.Errorf("history: an order for the %d operations on %s was not found in %v", len(ops), node, o.Patience))
-		}
-	}
-	return errors.Join(problems...)
+	return history.Check(register, calls(ops, o.StaleSync), &history.Options{Patience: o.Patience})
 }
 
 // resolve makes Done of operations without an answer whose value somebody read: they had happened when that answer came, and with
@@ -68,18 +55,20 @@ func resolve(ops, all []Operation) {
 	}
 }
 
-// calls are the operations as porcupine takes them.
-func calls(ops []Operation, withoutReads bool) []porcupine.Operation {
-	var out []porcupine.Operation
+// calls are the operations as the checker takes them. An operation is its own input and output.
+func calls(ops []Operation, withoutReads bool) []history.Operation[Operation, Operation] {
+	var out []history.Operation[Operation, Operation]
 	for _, op := range ops {
 		if op.Kind == Read && (withoutReads || op.Outcome != Done) {
 			continue
 		}
-		end := int64(op.Return)
-		if op.Outcome == Unknown {
-			end = math.MaxInt64
+		call := history.Operation[Operation, Operation]{
+			Client: fmt.Sprint(op.Client), Input: op, Call: int64(op.Call), Return: int64(op.Return), Began: time.Time{}.Add(op.Call),
 		}
-		out = append(out, porcupine.Operation{ClientId: op.Client, Input: op, Output: op, Call: int64(op.Call), Return: end})
+		if op.Outcome != Unknown {
+			call.Output = &op
+		}
+		out = append(out, call)
 	}
 	return out
 }
@@ -90,35 +79,23 @@ type content struct {
 	value   string
 }
 
-// register is one node: an operation is its own input and output.
-var register = porcupine.Model{
-	Init: func() any { return content{} },
-	Step: func(state, input, _ any) (bool, any) {
-		s, op := state.(content), input.(Operation)
+// register is one node.
+var register = history.Model[content, Operation, Operation]{
+	Init: func() content { return content{} },
+	Step: func(s content, op Operation, _ *Operation) (content, bool) {
 		after := content{s.version + 1, op.Value}
 		switch {
 		case op.Kind == Read:
-			return s == content{op.Version, op.Value}, s
+			return s, s == content{op.Version, op.Value}
 		case op.Outcome == Refused:
-			return s.version != op.Expect, s
+			return s, s.version != op.Expect
 		case op.Outcome == Done:
-			return after.version == op.Version && (op.Kind == Write || s.version == op.Expect), after
-		case op.Kind == Swap && s.version != op.Expect: // nobody was told that it was refused
-			return true, s
+			return after, after.version == op.Version && (op.Kind == Write || s.version == op.Expect)
 		}
-		return true, after
+		return after, op.Kind == Write || s.version == op.Expect
 	},
-	Equal: func(a, b any) bool { return a == b },
-}
-
-// describe lists the end of a node's operations, in the order of their calls.
-func describe(ops []Operation) string {
-	slices.SortFunc(ops, func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
-	text := ""
-	for _, op := range ops[max(0, len(ops)-400):] {
-		text += "  " + op.String() + "\n"
-	}
-	return text
+	Key:      func(op Operation) string { return op.Node },
+	Describe: func(op Operation, _ *Operation) string { return op.String() },
 }
 
 // zxidsRise requires of any two writes, on whatever nodes, that the one that began after the other's answer has the higher zxid.

@@ -32,23 +32,23 @@ func TestJudge(t *testing.T) {
 		{"overlapping", "", []Operation{
 			at(1, 0, 9, Write, Done, "x", 2, 12), at(2, 0, 9, Write, Done, "y", 1, 11), at(3, 1, 8, Read, Done, "y", 1, 11),
 		}},
-		{"lost write", "no order explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Read, Done, "", 0, 5)}},
-		{"lost write, overwritten", "no order explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Write, Done, "y", 1, 12)}},
-		{"value from nowhere", "no order explains", []Operation{at(2, 2, 3, Read, Done, "ghost", 1, 11)}},
-		{"happened twice", "no order explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Read, Done, "x", 2, 12)}},
-		{"swap in spite of another version", "no order explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Swap, Done, "y", 1, 12)}},
-		{"swap refused without a reason", "no order explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Swap, Refused, "y", 2, 0)}},
+		{"lost write", "no order of the operations explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Read, Done, "", 0, 5)}},
+		{"lost write, overwritten", "no order of the operations explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Write, Done, "y", 1, 12)}},
+		{"value from nowhere", "no order of the operations explains", []Operation{at(2, 2, 3, Read, Done, "ghost", 1, 11)}},
+		{"happened twice", "no order of the operations explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Read, Done, "x", 2, 12)}},
+		{"swap in spite of another version", "no order of the operations explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Swap, Done, "y", 1, 12)}},
+		{"swap refused without a reason", "no order of the operations explains", []Operation{at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 3, Swap, Refused, "y", 2, 0)}},
 		{"unknown and never", "", []Operation{at(1, 0, 0, Write, Unknown, "x", 0, 0), at(2, 2, 3, Read, Done, "", 0, 5)}},
 		{"unknown and at once", "", []Operation{at(1, 0, 0, Write, Unknown, "x", 0, 0), at(2, 2, 3, Read, Done, "x", 1, 11)}},
 		{"unknown and later", "", []Operation{
 			at(1, 0, 0, Write, Unknown, "x", 0, 0), at(2, 2, 3, Read, Done, "", 0, 5), at(2, 4, 5, Read, Done, "x", 1, 11),
 		}},
 		{"unknown, unseen, but counted", "", []Operation{at(1, 0, 0, Write, Unknown, "x", 0, 0), at(2, 2, 3, Write, Done, "y", 2, 12)}},
-		{"unknown and twice", "no order explains", []Operation{at(1, 0, 0, Write, Unknown, "x", 0, 0), at(2, 2, 3, Write, Done, "y", 3, 13)}},
-		{"unknown, and gone again", "no order explains", []Operation{
+		{"unknown and twice", "no order of the operations explains", []Operation{at(1, 0, 0, Write, Unknown, "x", 0, 0), at(2, 2, 3, Write, Done, "y", 3, 13)}},
+		{"unknown, and gone again", "no order of the operations explains", []Operation{
 			at(1, 0, 0, Write, Unknown, "x", 0, 0), at(2, 2, 3, Read, Done, "x", 1, 11), at(2, 4, 5, Read, Done, "", 0, 5),
 		}},
-		{"unknown swap that could not happen", "no order explains", []Operation{
+		{"unknown swap that could not happen", "no order of the operations explains", []Operation{
 			at(1, 0, 1, Write, Done, "x", 1, 11), at(2, 2, 2, Swap, Unknown, "y", 1, 0), at(3, 4, 5, Read, Done, "y", 2, 12),
 		}},
 		{"zxids against time", "a later write has a lower zxid", []Operation{
