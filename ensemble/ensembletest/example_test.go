@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"slices"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/recipes/lock"
 )
 
 // In a test Start does what New does here, and t.Fatal what log.Fatal does.
@@ -87,4 +89,45 @@ func ExampleServer_Dump() {
 	// /app/config "v1"
 	// /app/workers "" cversion=1
 	// /app/workers/one "" ephemeral=session-1
+}
+
+// Three wait for a lock. Who lets go of it wakes one of them, not all.
+func ExampleEnsemble_Record() {
+	ctx := context.Background()
+	e, err := ensembletest.New(ctx, 1, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	acquire := func(held chan<- *lock.Hold) *client.Client {
+		c, err := client.Connect(ctx, e.ConnectString(), &client.Options{Dialer: e.Dial})
+		if err != nil {
+			log.Fatal(err)
+		}
+		go func() { // ends when the client is closed, or it has the lock
+			if hold, err := lock.NewMutex(c, "/lock", nil).Lock(ctx); err == nil {
+				held <- hold
+			}
+		}()
+		return c
+	}
+	first, rest := make(chan *lock.Hold, 1), make(chan *lock.Hold, 3)
+	holder := acquire(first)
+	defer holder.Close()
+	hold := <-first
+	rec := e.Record()
+	for range 3 {
+		defer acquire(rest).Close()
+	}
+	for len(rec.Operations(ensembletest.Match{Op: "getData", Below: "/lock"})) < 3 { // each looks at the one before it
+		time.Sleep(time.Millisecond)
+	}
+
+	if err := hold.Release(ctx); err != nil {
+		log.Fatal(err)
+	}
+	<-rest
+	woken := slices.DeleteFunc(rec.Woken(ensembletest.Match{Below: "/lock"}), func(id int64) bool { return id == holder.Session().ID() })
+	fmt.Println("woken:", len(woken))
+	// Output: woken: 1
 }

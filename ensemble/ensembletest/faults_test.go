@@ -385,6 +385,24 @@ func TestSlowDisk(t *testing.T) {
 	}
 }
 
+// The leader may be the last to have what a majority without it has acknowledged: it is waited for, too.
+func TestWaitCaughtUpWaitsForTheLeader(t *testing.T) {
+	bubble(t, 3, nil, func(t *testing.T, e *ensembletest.Ensemble) {
+		leader, c := e.Leader(), e.Follower().Connect(t)
+		mustCreate(t, c, "/n", client.Persistent)
+		mustCatchUp(t, e)
+		leader.SlowDisk(time.Second)
+		mustSet(t, c, "/n", "acknowledged")
+		n, _ := leader.Node("/n")
+		require.Equal(t, "/n", string(n.Data))
+		begun := time.Now()
+		mustCatchUp(t, e)
+		require.Greater(t, time.Since(begun), time.Second/2)
+		n, _ = leader.Node("/n")
+		require.Equal(t, "acknowledged", string(n.Data))
+	})
+}
+
 // Connections that break come again, with the same session.
 func TestDrop(t *testing.T) {
 	bubble(t, 3, nil, func(t *testing.T, e *ensembletest.Ensemble) {
