@@ -61,7 +61,7 @@ func TestDiskOfALeader(t *testing.T) {
 				mustCreate(t, c, "/n", client.Persistent)
 				harm(leader)
 				acked := 0
-				for leader.Running() {
+				for acked < 200 && leader.Running() {
 					data := append(fmt.Append(nil, acked+1), make([]byte, 4000)...)
 					if _, err := c.Set(soon(t), "/n", data, client.AnyVersion); err != nil {
 						require.ErrorIs(t, err, client.ErrUnknown)
