@@ -85,6 +85,7 @@ var house = []room{
 	{name: "ensemble/ensembletest/proxy", may: append(internal("dialogue", "memnet"), words...), why: "stands between any client and any server, and imports neither"},
 	{name: "ensemble/ensembletest", may: append([]string{"ensemble", "client", "ensemble/ensembletest/proxy"}, internal("inside", "server", "memnet", "disk", "txnlog", "tree", "watch", "znode")...), beyond: []string{"github.com/cenkalti/backoff/v4"}, why: "servers for other people's tests: the public packages, the disk and the network below to break them, and the state to look at"},
 	{name: "ensemble/ensembletest/history", may: []string{"client"}, beyond: []string{"github.com/anishathalye/porcupine"}, why: "what clients were told, judged without knowing any server"},
+	{name: "ensemble/ensembletest/conformance", may: append(internal("rawclient"), words...), why: "asks any server in the protocol itself, and knows none"},
 	{name: "ensemble/sim/clock", pure: true, why: "the time of a simulated world stands on nothing"},
 	{name: "ensemble/sim/judge", may: append([]string{"ensemble/sim/clock"}, words...), beyond: []string{"github.com/anishathalye/porcupine"}, pure: true, why: "who judges an ensemble must not share its organs' mistakes"},
 	{name: "ensemble/sim/workload", may: append([]string{"ensemble/sim/clock", "ensemble/sim/judge"}, words...), pure: true, why: "a client knows the protocol, and the history it writes"},
@@ -95,7 +96,7 @@ var house = []room{
 	{name: "client", beyond: append([]string{"github.com/go-zookeeper/zk", "github.com/cenkalti/backoff/v4"}, otel...), why: "a service that imports a lock must not drag in a server"},
 	{name: "recipes/ticket", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/lock", may: []string{"client", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "client", "recipes/ticket", "recipes/lock"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
+	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "recipes/ticket", "recipes/lock"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
 	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "recipes/ticket", "recipes/lock"}, why: "examples show the public packages"},
 }
 

@@ -1,0 +1,32 @@
+//go:build interop
+
+package integration
+
+import (
+	"testing"
+
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/conformance"
+	"github.com/bellwether-zk/bellwether/integration/process"
+)
+
+// What ensembletest/conformance asks of a server is what Apache's do, alone and as ensembles: so it asks for nothing that programs could not
+// rely on before. Whatever Apache's newest offers, ours has to.
+func TestConformance(t *testing.T) {
+	kinds := []process.Kind{process.Apache39, process.Apache38}
+	if process.Bellwether.Known() {
+		kinds = append(kinds, process.Bellwether)
+	}
+	words := "4lw.commands.whitelist=*"
+	for _, k := range kinds {
+		t.Run(k.Name, func(t *testing.T) {
+			t.Run("one", func(t *testing.T) {
+				s := startPeer(t, k, words)
+				conformance.Run(t, s.Addr, &conformance.Options{All: !k.Is(process.Apache38)})
+			})
+			t.Run("three", func(t *testing.T) {
+				e := process.StartEnsemble(t, process.Options{Kinds: []process.Kind{k}, Size: 3, Flags: []string{fast}})
+				conformance.Run(t, e.Addrs(), nil)
+			})
+		})
+	}
+}
