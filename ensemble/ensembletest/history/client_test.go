@@ -219,3 +219,33 @@ func TestNodesThatVanishAreNotJudged(t *testing.T) {
 		require.NotErrorIs(t, err, history.ErrIllegal)
 	})
 }
+
+// A server that hears of everything a second later shows the past; a recorded read does not.
+func TestClientReadsThePresent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 3, nil)
+		leader, late := e.Leader(), e.Follower()
+		plain := late.Connect(t)
+		var nodes history.Nodes
+		writer, reader := nodes.Client("writer", leader.Connect(t)), nodes.Client("reader", plain)
+		_, err := writer.Create(ctx, "/a", nil, nil)
+		require.NoError(t, err)
+		require.NoError(t, e.WaitCaughtUp(ctx))
+		e.Delay(leader.ID(), late.ID(), time.Second)
+		_, err = writer.Set(ctx, "/a", []byte("new"), client.AnyVersion)
+		require.NoError(t, err)
+		data, _, err := plain.Get(ctx, "/a")
+		require.NoError(t, err)
+		require.Empty(t, data, "the server is behind")
+		data, _, err = reader.Get(ctx, "/a")
+		require.NoError(t, err)
+		require.Equal(t, "new", string(data))
+		_, err = writer.Set(ctx, "/a", []byte("newer"), client.AnyVersion)
+		require.NoError(t, err)
+		stat, _, err := reader.Exists(ctx, "/a")
+		require.NoError(t, err)
+		require.Equal(t, int32(2), stat.Version)
+		require.NoError(t, nodes.Check(nil))
+	})
+}
