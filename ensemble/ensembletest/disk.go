@@ -63,9 +63,13 @@ func (d *drive) wait(long time.Duration) {
 	}
 }
 
-// crash is the disk that is left; this one is dead, and keeps nobody waiting.
+// crash is the disk that is left; this one is dead, and keeps nobody waiting. A nil keep is the end of a process alone.
 func (d *drive) crash(keep func(disk.Unsynced) bool) *drive {
-	next := newDrive(d.memory.Crash(keep))
+	memory := d.memory.Reopen()
+	if keep != nil {
+		memory = memory.CrashClone(keep)
+	}
+	next := newDrive(memory)
 	next.slow.Store(d.slow.Load())
 	next.failing.Store(d.failing.Load())
 	next.full.Store(d.full.Load())
@@ -93,9 +97,9 @@ func (s *Server) SlowDisk(d time.Duration) {
 }
 
 // FailNextSync lets the next sync of the server's transaction log fail, with syscall.EIO, also if that comes only after a restart or a
-// crash. As with a real disk, what was to be synced is lost when the power is, though the system still shows it and later syncs succeed;
-// so nobody may go on after it. The server stops by itself (see [Server.Done] and [Server.Err]) without having acknowledged
-// what it could not sync, and may be restarted. It panics when the data is in files.
+// crash. As with a real disk, what was to be synced is lost when the power is, though it can be read until then and later syncs succeed.
+// The server stops by itself (see [Server.Done] and [Server.Err]) without having acknowledged what it could not sync, and may be
+// restarted; what it finds then it writes once more. It panics when the data is in files.
 func (s *Server) FailNextSync() {
 	s.e.mustBelong()
 	s.mustBeInMemory()

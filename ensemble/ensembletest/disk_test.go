@@ -46,7 +46,39 @@ func TestFailNextSync(t *testing.T) {
 		require.False(t, s.Running())
 		mustRestart(t, s)
 		require.Equal(t, "it fails once", mustRead(t, c, "/n"))
+
+		s.FailNextSync()
+		_, err = c.Set(without(t, time.Second), "/n", []byte("can be read"), client.AnyVersion)
+		require.ErrorIs(t, err, client.ErrUnknown)
+		mustStop(t, s)
+		mustRestart(t, s)
+		require.Equal(t, "can be read", mustRead(t, c, "/n"), "the system shows what it was not able to sync")
+		s.Crash(nil)
+		mustRestart(t, s)
+		require.Equal(t, "can be read", mustRead(t, c, "/n"), "and what was read once is there for ever")
 	})
+}
+
+// A power failure takes what the process had not synced also when that was killed before.
+func TestCrashAfterKill(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		bubble(t, 1, nil, func(t *testing.T, e *ensembletest.Ensemble) {
+			s, c := e.Server(1), e.Connect(t)
+			mustCreate(t, c, "/n", client.Persistent)
+			s.SlowDisk(time.Hour)
+			_, err := c.Set(without(t, time.Second), "/n", []byte("not synced"), client.AnyVersion)
+			require.ErrorIs(t, err, client.ErrUnknown)
+			s.Kill()
+			want := "not synced"
+			if crash {
+				s.Crash(nil)
+				want = "/n"
+			}
+			s.SlowDisk(0)
+			mustRestart(t, s)
+			require.Equal(t, want, mustRead(t, c, "/n"))
+		})
+	}
 }
 
 // A leader whose disk has failed is followed by another one, which has all that was acknowledged; so is one whose disk is full.

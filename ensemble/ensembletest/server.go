@@ -226,13 +226,13 @@ func (s *Server) stop() error {
 }
 
 // Kill ends the server as kill -9 does, also while it is paused: its connections break, and from this moment on nothing of what it does
-// reaches anybody. What it had written to its disk is there, synced or not, because the operating system lives on. A server
-// whose data is in files may write on for a moment.
-func (s *Server) Kill() { s.kill(disk.KeepAll) }
+// reaches anybody. What it had written to its disk can be read, synced or not, because the operating system lives on; a Crash may still
+// take what was not. A server whose data is in files may write on for a moment.
+func (s *Server) Kill() { s.kill(nil) }
 
 // Crash is a power failure: as Kill, but of what was not synced only some is left on the disk. Each sector of 512 bytes, each change of
 // a size and each new, changed or removed name is there or not as r decides, which tears writes; with a nil r nothing of it
-// is there. It panics when the data is in files, which nobody can tear.
+// is there. A server that was killed before, or has stopped, loses that too. It panics when the data is in files, which nobody can tear.
 func (s *Server) Crash(r *rand.Rand) {
 	s.mustBeInMemory()
 	if r == nil {
@@ -242,19 +242,20 @@ func (s *Server) Crash(r *rand.Rand) {
 	s.kill(disk.KeepSome(r, 0.5))
 }
 
-// kill ends the server and leaves on the disk in memory what keep says.
+// kill ends the server and, unless keep is nil, leaves of what was not synced on the disk in memory what it says.
 func (s *Server) kill(keep func(disk.Unsynced) bool) {
 	s.e.mustBelong()
 	s.take()
 	defer s.give()
-	if s.now() == nil {
-		return
-	}
+	running := s.now() != nil
 	s.mu.Lock()
-	if s.drive != nil {
+	if s.drive != nil && (running || keep != nil) {
 		s.drive = s.drive.crash(keep)
 	}
 	s.mu.Unlock()
+	if !running {
+		return
+	}
 	s.e.wires.Reset(s.host, "")
 	_ = s.stop() // perhaps it has noticed that its disk is gone
 }

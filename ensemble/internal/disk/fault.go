@@ -172,22 +172,8 @@ func KeepSome(r *rand.Rand, p float64) func(Unsynced) bool {
 func (m *Mem) CrashClone(keep func(Unsynced) bool) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.clone(keep)
-}
-
-// Crash is a CrashClone after which this Mem is dead: no call that was under way is made any more, and every one from then on
-// fails with ErrCrashed.
-func (m *Mem) Crash(keep func(Unsynced) bool) *Mem {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.crashed = true
-	return m.clone(keep)
-}
-
-// clone is CrashClone. m.mu is held.
-func (m *Mem) clone(keep func(Unsynced) bool) *Mem {
 	if !m.opts.CrashModel {
-		panic("disk: crash of a Mem without CrashModel")
+		panic("disk: CrashClone of a Mem without CrashModel")
 	}
 	c := NewMem(&m.opts)
 	c.root = c.survivor(m.root, "/", keep, map[*memNode]*memNode{})

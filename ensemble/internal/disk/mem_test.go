@@ -346,7 +346,7 @@ func TestCrashIsOneMoment(t *testing.T) {
 			acked <- n
 		}()
 		<-begun
-		left := m.Crash(KeepNone)
+		left := m.Reopen().CrashClone(KeepNone)
 		_, err = m.Open("/f")
 		require.ErrorIs(t, err, ErrCrashed)
 		info, err := left.Stat("/f")
