@@ -86,10 +86,12 @@
 //	Server.Dump                      the tree as text that is the same in every run, for golden files
 //	Server.Sessions                  who is alive, with which ephemeral nodes, through which server
 //	Server.Watches, Ensemble.Watches who waits to be told of what
-//
 //	Ensemble.Record                  what clients have asked and were told since then
 //
 // [Ensemble.Load] makes a tree to begin with.
+//
+// Whether what the clients were told can be true, whatever broke meanwhile, is what package history finds out, for one's own service too;
+// and package conformance, whether some server does what programs rely on.
 //
 // # Logs
 //
