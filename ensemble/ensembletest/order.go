@@ -99,7 +99,7 @@ func (e *Ensemble) TransferLeadership(ctx context.Context, to int) error {
 		return fmt.Errorf("ensembletest: transfer leadership to %v: %w", next, err)
 	}
 	defer e.disconnect(c)
-	defer e.faults.change(func() { e.faults.apart = nil })
+	defer e.faults.change(func() { e.faults.apart = nil }) // before that, or its session could not be closed
 	if err := e.wait(ctx, func() string {
 		if next.Zxid() < leader.Zxid() {
 			return fmt.Sprintf("%v does not catch up: %s", next, e.describe())

@@ -57,7 +57,8 @@ func (e *Ensemble) WaitLeader(ctx context.Context) (leader *Server, err error) {
 }
 
 // WaitCaughtUp waits until there is a leader, and every server that runs serves and has applied all that any of them had applied when
-// they were looked at last: what a client has been told is done everywhere. A server that is cut off or paused is waited for too, until ctx ends; then the error says who was missing.
+// they were looked at last: what a client has been told is done everywhere. A server that is cut off or paused is waited for too, until
+// ctx ends; then the error says who was missing.
 func (e *Ensemble) WaitCaughtUp(ctx context.Context) error {
 	return e.wait(ctx, func() string {
 		if e.Leader() == nil {
