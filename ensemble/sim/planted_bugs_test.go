@@ -21,6 +21,11 @@ var planted = []bug{
 		"zab/broadcast.go", "case v.id == l.cfg.Self:\n\t\treturn l.synced", "case v.id == l.cfg.Self:\n\t\treturn l.last"}}},
 	{name: "no-fsync", lie: "the log is not synced, only written", edits: []edit{{
 		"txnlog/append.go", "\terr = f.Sync()\n\tif err == nil && name {", "\tif err == nil && name {"}}},
+	{name: "read-is-durable", lie: "what can be read in the log at the start is taken for synced", edits: []edit{{
+		"txnlog/tail.go", "if err := rewrite(f, synced, t.end); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn f.Truncate(t.end)", "return nil"}}},
+	{name: "names-are-durable", lie: "names that are found at the start are taken for synced", edits: []edit{{
+		"txnlog/tail.go", "if len(drop) > 0 || spare || len(keep) > 0 {", "if len(drop) > 0 || spare {"}, {
+		"store/store.go", "if err := s.fsys.SyncDir(dir); err != nil {", "if _, err := s.fsys.Stat(dir); err != nil {"}}},
 	{name: "newleader-ack-early", lie: "NEWLEADER is acknowledged before the history and the epoch are on disk", edits: []edit{{
 		"zab/following.go", "\t\tl.at = sealing\n", "\t\tl.at = sealed\n\t\tl.send(packet.Packet{Type: packet.TypeAck, Zxid: l.newEpoch()}, out)\n"}, {
 		"zab/following.go", "if l.at == hardening && l.durable >= l.whole {", "if l.at == hardening {"}}},
