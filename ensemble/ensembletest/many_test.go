@@ -15,7 +15,8 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 )
 
-// A test binary may start as many ensembles as it likes: of 500 nothing is left, neither goroutines nor memory nor open files.
+// A test binary may start as many ensembles as it likes: of 500 (100 with -short) nothing is left, neither goroutines nor memory nor open
+// files.
 func TestFiveHundred(t *testing.T) {
 	once := func(i int) {
 		t.Run("", func(t *testing.T) {
@@ -34,7 +35,11 @@ func TestFiveHundred(t *testing.T) {
 	}
 	once(0) // what is made once for all
 	goroutines, heap, files := left(t)
-	for i := range 500 {
+	n := 500
+	if testing.Short() {
+		n = 100
+	}
+	for i := range n {
 		once(i)
 	}
 	deadline := time.Now().Add(10 * time.Second)
