@@ -11,6 +11,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 // In a test Start does what New does here, and t.Fatal what log.Fatal does.
@@ -99,13 +100,15 @@ func ExampleEnsemble_Record() {
 		log.Fatal(err)
 	}
 	defer e.Close()
+	waits := make(chan ticket.Place, 3)
 	acquire := func(held chan<- *lock.Hold) *client.Client {
 		c, err := client.Connect(ctx, e.ConnectString(), &client.Options{Dialer: e.Dial})
 		if err != nil {
 			log.Fatal(err)
 		}
 		go func() { // ends when the client is closed, or it has the lock
-			if hold, err := lock.NewMutex(c, "/lock", nil).Lock(ctx); err == nil {
+			opts := &lock.Options{Waiting: func(ahead ticket.Place) { waits <- ahead }}
+			if hold, err := lock.NewMutex(c, "/lock", opts).Lock(ctx); err == nil {
 				held <- hold
 			}
 		}()
@@ -118,9 +121,7 @@ func ExampleEnsemble_Record() {
 	rec := e.Record()
 	for range 3 {
 		defer acquire(rest).Close()
-	}
-	for len(rec.Operations(ensembletest.Match{Op: "getData", Below: "/lock"})) < 3 { // each looks at the one before it
-		time.Sleep(time.Millisecond)
+		<-waits // it stands in line, and watches the one before it
 	}
 
 	if err := hold.Release(ctx); err != nil {

@@ -421,6 +421,34 @@ func slashed(paths []string) []string {
 	return paths
 }
 
+// An epoch that can be read, because the process before was not able to sync it, is on the disk once it has been finished.
+func TestEpochThatWasNeverSynced(t *testing.T) {
+	m := crashable()
+	d := filepath.Join(dataDir, versionDir)
+	require.NoError(t, m.MkdirAll(d))
+	require.NoError(t, disk.Replace(m, filepath.Join(d, acceptedName), []byte("5")))
+	require.NoError(t, disk.Replace(m, filepath.Join(d, currentName), []byte("4")))
+	f, err := m.Create(filepath.Join(d, currentName+tmpSuffix))
+	require.NoError(t, err)
+	_, err = f.WriteAt([]byte("5"), 0)
+	require.NoError(t, err)
+	m.SetFault(func(op disk.Op) disk.Fault {
+		if op.Kind != disk.OpSync {
+			return disk.Fault{}
+		}
+		return disk.Fault{Err: errors.New("boom"), Drop: true}
+	})
+	require.Error(t, f.Sync())
+	m = m.Reopen()
+	s, _ := mustRecover(t, m, small(), 0)
+	_, current, err := s.Epochs(znode.MakeZxid(5, 1))
+	require.NoError(t, err)
+	require.EqualValues(t, 5, current)
+	b, err := disk.ReadFile(m.CrashClone(disk.KeepNone), filepath.Join(d, currentName), 100)
+	require.NoError(t, err)
+	require.Equal(t, "5", string(b))
+}
+
 func TestEpochs(t *testing.T) {
 	type files = map[string]string
 	for name, c := range map[string]struct {
