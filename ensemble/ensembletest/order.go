@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/internal/inside"
@@ -71,45 +73,51 @@ func (e *Ensemble) Sweep(ctx context.Context) (found int, err error) {
 	})
 }
 
-// TransferLeadership makes a server lead instead of the one that does, and returns when it leads and all others that run serve again.
-// Nothing that was acknowledged is lost, and clients keep their sessions. It is a fault, not a request: Apache's protocol knows no way
-// to hand over, so the servers are kept from hearing each other, for a moment, in a way that leaves a majority in which this one knows
-// most and must be elected. First it and just as many others as make a majority with the old leader get one more write, which the
-// rest does not hear of; then the rest elects with it.
+// TransferLeadership makes a server lead instead of the one that does, and returns when those who elected it, and the old leader, serve
+// again. Nothing that was acknowledged is lost, and clients keep their sessions. It is a fault, not a request: Apache's
+// protocol knows no way to hand over, so the servers are kept from hearing each other, for a moment, in a way that leaves a majority in
+// which this one knows most and must be elected: the old leader gets one more write, of which it hears alone; then the others elect
+// without the old leader.
 //
-// All voters must run and hear each other, there must be an odd number of them, and the server must be one. An error says what is
-// missing, or is the cause of ctx's end; then the network is as it was, and somebody leads or will.
+// The server must be a voter, and one of a majority of them besides the leader, which hear each other and the leader: of three voters all
+// must be well, of two neither can take over. An error says what is missing, or is the cause of ctx's end; then the network is as it
+// was, and somebody leads or will.
 func (e *Ensemble) TransferLeadership(ctx context.Context, to int) error {
 	next := e.Server(to)
 	leader, err := e.WaitLeader(ctx)
 	if err != nil || leader == next {
 		return err
 	}
-	with, rest, err := e.divide(leader, next)
+	electors, err := e.electors(leader, next)
 	if err != nil {
 		return err
 	}
-	if err := e.WaitCaughtUp(ctx); err != nil {
-		return err
-	}
-	defer e.faults.change(func() { e.faults.apart = nil })
-	e.faults.separate(hostsOf(rest), append(hostsOf(with), leader.host, next.host))
-	c, err := e.dialClient(ctx, leader.ConnectString()) // a write, which a majority has: these, next among them
-	if err != nil {
-		return fmt.Errorf("ensembletest: transfer leadership to %v: %w", next, err)
-	}
-	defer e.disconnect(c)
-	defer e.faults.change(func() { e.faults.apart = nil }) // before that, or its session could not be closed
 	if err := e.wait(ctx, func() string {
-		if next.Zxid() < leader.Zxid() {
-			return fmt.Sprintf("%v does not catch up: %s", next, e.describe())
+		if !next.serves() || next.Zxid() < leader.Zxid() {
+			return fmt.Sprintf("%v has not caught up with %v: %s", next, leader, e.describe())
 		}
 		return ""
 	}); err != nil {
 		return err
 	}
-	e.faults.separate(append(hostsOf(rest), next.host), append(hostsOf(with), leader.host))
-	for _, s := range append(append(with, rest...), leader, next) {
+	c, err := e.dialClient(ctx, leader.ConnectString())
+	if err != nil {
+		return fmt.Errorf("ensembletest: transfer leadership to %v: %w", next, err)
+	}
+	defer e.disconnect(c)
+	defer e.faults.change(func() { e.faults.apart = nil }) // before that, or its session could not be closed
+	var others []string                                    // who hears neither the leader's last write nor, later, the leader
+	for _, s := range e.servers {
+		if s != leader && s != next {
+			others = append(others, s.host)
+		}
+	}
+	e.faults.separate([]string{leader.host, next.host}, others)
+	if err := e.tell(ctx, c, leader, next); err != nil {
+		return err
+	}
+	e.faults.separate([]string{leader.host}, append(others, next.host))
+	for _, s := range append(electors, leader) {
 		if srv := s.now(); srv != nil {
 			inside.Server(srv).Resign() // nobody has to wait for silence
 		}
@@ -123,36 +131,61 @@ func (e *Ensemble) TransferLeadership(ctx context.Context, to int) error {
 		return err
 	}
 	e.faults.change(func() { e.faults.apart = nil })
-	return e.WaitCaughtUp(ctx)
-}
-
-// divide says which voters besides leader and next make up a majority with these, and which are the rest.
-func (e *Ensemble) divide(leader, next *Server) (with, rest []*Server, err error) {
-	voters := e.servers[:len(e.servers)-e.opts.Observers]
-	if len(voters)%2 == 0 || next.id > len(voters) {
-		return nil, nil, fmt.Errorf("ensembletest: leadership cannot be transferred to %v among %d voters", next, len(voters))
-	}
-	for _, s := range voters {
-		for _, other := range voters {
-			if !s.Running() || s.Paused() || !e.faults.connected(s.host, other.host) {
-				return nil, nil, fmt.Errorf("ensembletest: leadership cannot be transferred: not all voters hear each other: %s", e.describe())
+	return e.wait(ctx, func() string {
+		for _, s := range append(electors, leader) {
+			if s.Running() && (s.Paused() || !s.serves() || s.Zxid() < next.Zxid()) {
+				return fmt.Sprintf("%v has not caught up with %v: %s", s, next, e.describe())
 			}
 		}
-		switch {
-		case s == leader || s == next:
-		case len(with) < len(voters)/2-1:
-			with = append(with, s)
-		default:
-			rest = append(rest, s)
-		}
-	}
-	return with, rest, nil
+		return ""
+	})
 }
 
-func hostsOf(servers []*Server) []string {
-	hosts := make([]string, len(servers))
-	for i, s := range servers {
-		hosts[i] = s.host
+// electors are voters that can elect next without the leader: they hear each other, or none of them would know that it is a majority,
+// and so does the leader, which is to follow.
+func (e *Ensemble) electors(leader, next *Server) ([]*Server, error) {
+	voters := e.servers[:len(e.servers)-e.opts.Observers]
+	together := []*Server{leader}
+	join := func(s *Server) {
+		deaf := func(o *Server) bool { return !e.faults.connected(s.host, o.host) }
+		if s.Running() && !s.Paused() && !slices.Contains(together, s) && !slices.ContainsFunc(together, deaf) {
+			together = append(together, s)
+		}
 	}
-	return hosts
+	if slices.Contains(voters, next) {
+		join(next)
+	}
+	for _, s := range voters {
+		join(s)
+	}
+	electors := together[1:]
+	if len(electors) <= len(voters)/2 || electors[0] != next {
+		return nil, fmt.Errorf("ensembletest: leadership cannot be transferred to %v, which would need the votes of %d voters besides %v: %s",
+			next, len(voters)/2+1, leader, e.describe())
+	}
+	return electors, nil
+}
+
+// tell has the leader write something that nobody hears of but next, and returns when next has logged it. c is connected to the leader.
+func (e *Ensemble) tell(ctx context.Context, c *client.Client, leader, next *Server) error {
+	before := leader.logged() // all that the others can have heard
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	asking.Go(func() { _ = c.Delete(ctx, "/zookeeper/nothing", client.AnyVersion) }) // it fails, which takes a transaction like all else
+	defer asking.Wait()
+	defer cancel()
+	return e.wait(ctx, func() string {
+		if next.logged() <= before {
+			return fmt.Sprintf("%v hears nothing from %v: %s", next, leader, e.describe())
+		}
+		return ""
+	})
+}
+
+// logged is the zxid of the last transaction that the server has given to its log, 0 while it does not run.
+func (s *Server) logged() znode.Zxid {
+	if srv := s.now(); srv != nil {
+		return inside.Server(srv).Logged()
+	}
+	return 0
 }

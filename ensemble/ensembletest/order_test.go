@@ -2,6 +2,7 @@ package ensembletest_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -90,10 +91,10 @@ func TestSweep(t *testing.T) {
 
 // Leadership goes where it is told to, while clients write; nothing of what they were told is lost, nor a session.
 func TestTransferLeadership(t *testing.T) {
-	for _, n := range []int{1, 3, 5} {
+	for _, n := range []int{1, 3, 4, 6} {
 		opts := &ensembletest.Options{}
-		if n == 5 {
-			n, opts.Observers = 6, 1
+		if n == 6 {
+			opts.Observers = 1
 		}
 		bubble(t, n, opts, func(t *testing.T, e *ensembletest.Ensemble) {
 			c := e.Connect(t)
@@ -138,14 +139,61 @@ func TestTransferLeadership(t *testing.T) {
 	}
 }
 
+// It needs a majority besides the leader, and no more: one of five servers is down.
+func TestTransferLeadershipAmongTheRest(t *testing.T) {
+	bubble(t, 5, nil, func(t *testing.T, e *ensembletest.Ensemble) {
+		c := e.Connect(t)
+		mustCreate(t, c, "/n", client.Persistent)
+		var down *ensembletest.Server
+		for _, s := range e.Servers() {
+			if s != e.Leader() {
+				s.Kill()
+				down = s
+				break
+			}
+		}
+		for range 2 {
+			for _, s := range e.Servers() {
+				if s != down {
+					require.NoError(t, e.TransferLeadership(soon(t), s.ID()))
+					require.Equal(t, s, e.Leader())
+				}
+			}
+		}
+		mustRestart(t, down)
+		mustCatchUp(t, e)
+		leader := e.Leader()
+		var others []int
+		for _, s := range e.Servers() {
+			if s != leader {
+				others = append(others, s.ID())
+			}
+		}
+		const refused = "would need the votes of 3 voters besides "
+		e.Cut(leader.ID(), others[0])
+		require.ErrorContains(t, e.TransferLeadership(soon(t), others[0]), refused+leader.String(), "it does not hear the leader")
+		e.Cut(others[1], others[2])
+		require.ErrorContains(t, e.TransferLeadership(soon(t), others[3]), refused+leader.String(), "there are three, which do not all hear each other")
+		e.Heal()
+		e.Cut(leader.ID(), others[0])
+		require.NoError(t, e.TransferLeadership(soon(t), others[1]))
+		require.Equal(t, others[1], e.Leader().ID())
+		mustSet(t, c, "/n", "goes on")
+		e.Heal()
+		mustCatchUp(t, e)
+		require.Equal(t, others[1], e.Leader().ID())
+	})
+}
+
 // Where it cannot be done it is said, and nothing has happened.
 func TestTransferLeadershipRefused(t *testing.T) {
 	bubble(t, 4, &ensembletest.Options{Observers: 1}, func(t *testing.T, e *ensembletest.Ensemble) {
 		leader := e.Leader()
-		require.ErrorContains(t, e.TransferLeadership(soon(t), 4), "cannot be transferred to server 4")
+		const refused = "cannot be transferred to server %d, which would need the votes of 2 voters besides"
+		require.ErrorContains(t, e.TransferLeadership(soon(t), 4), fmt.Sprintf(refused, 4), "it is an observer")
 		to := e.Follower().ID()
 		e.CutFromLeader(to)
-		require.ErrorContains(t, e.TransferLeadership(soon(t), to), "not all voters hear each other")
+		require.ErrorContains(t, e.TransferLeadership(soon(t), to), fmt.Sprintf(refused, to))
 		e.Heal()
 		mustCatchUp(t, e)
 		require.Equal(t, leader, e.Leader())
@@ -156,6 +204,6 @@ func TestTransferLeadershipRefused(t *testing.T) {
 		e.Server(to).SlowDisk(0)
 	})
 	bubble(t, 2, nil, func(t *testing.T, e *ensembletest.Ensemble) {
-		require.ErrorContains(t, e.TransferLeadership(soon(t), e.Follower().ID()), "among 2 voters")
+		require.ErrorContains(t, e.TransferLeadership(soon(t), e.Follower().ID()), "would need the votes of 2 voters besides")
 	})
 }

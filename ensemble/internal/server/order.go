@@ -42,6 +42,12 @@ func (s *Server) Resign() {
 	s.inCore(func() { s.replica.Resign(s.now()) })
 }
 
+// Logged is the zxid of the last transaction given to the log: proposed, on a leader, whoever has heard of it.
+func (s *Server) Logged() (zxid znode.Zxid) {
+	s.inCore(func() { zxid = s.replica.Zxid() })
+	return zxid
+}
+
 // SkipNumbers makes count the number of the next sequential node below path, see [replica.Replica.Skip]. zxid is that of the transaction.
 func (s *Server) SkipNumbers(path string, count int32) (zxid znode.Zxid, ok bool) {
 	s.inCore(func() {
