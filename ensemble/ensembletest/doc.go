@@ -58,16 +58,17 @@
 //	Ensemble.CutClient               a client that does not hear servers
 //	Ensemble.Delay                   a slow way
 //	Ensemble.Drop, DropBetween       connections that break
+//	Ensemble.Duplicate, Reorder      notifications of an election that come twice, or late
 //	Ensemble.Proxy                   one request, reply or event of a client: lost, cut off, late, frozen
-//	Ensemble.Heal                    the end of all cuts and delays
+//	Ensemble.Heal                    the end of all that is wrong with the network
 //	Ensemble.Expire, ExpireSession   the end of a session, now
 //	Ensemble.Sweep                   the end of containers and of nodes whose time is over, now
 //	Ensemble.TransferLeadership      another leader, without loss
 //	Ensemble.SetSequence             numbers of sequential nodes near their end
 //	Options.EpochLength              zxids near their end
 //
-// The network is TCP's: what is cut off is late, not lost, and nothing changes its order or comes twice within a connection; only a
-// connection that breaks loses anything. A fault of the network concerns who talks through memory: all servers with each other, and the
+// The network is TCP's: what is cut off is late, not lost, and nothing but an election's notifications changes its order or comes twice;
+// only a connection that breaks loses anything. A fault of the network concerns who talks through memory: all servers with each other, and the
 // clients of [Ensemble.Connect] and [Ensemble.Dial], also with Options.TCP; not who comes through TCP.
 //
 // What goes wrong with one operation, and not with a way, is a matter of the client's proxy, which understands what it says:

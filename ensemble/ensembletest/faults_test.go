@@ -483,6 +483,8 @@ func TestLongWork(t *testing.T) {
 			e.Heal()
 			for _, s := range e.Servers() {
 				s.Resume()
+				s.FreeDisk()
+				s.SlowDisk(0)
 				if !s.Running() {
 					mustRestart(t, s)
 				}
@@ -517,6 +519,13 @@ func harm(t *testing.T, e *ensembletest.Ensemble, c *client.Client, s *ensemblet
 		func() { e.Delay(id, next, time.Duration(r.IntN(5000))*time.Millisecond) },
 		func() { e.DelayClient(c, time.Duration(r.IntN(500))*time.Millisecond) },
 		func() { e.Drop(); e.DropBetween(id, next) },
+		func() { e.Duplicate(id, next); e.Reorder(next, id); e.Leader().Kill() },
+		func() { s.SlowDisk(time.Duration(r.IntN(2000)) * time.Millisecond) },
+		s.FailNextSync,
+		s.FillDisk,
+		func() { s.Kill(); s.Crash(r) },
+		func() { require.NoError(t, e.TransferLeadership(soon(t), id)) },
+		func() { require.NoError(t, e.Expire(soon(t), c)) },
 	}
 	faults[r.IntN(len(faults))]()
 }

@@ -36,6 +36,7 @@ type faults struct {
 	group    map[string]int  // of each server while there is a partition; nil: there is none
 	cuts     map[way]bool
 	delays   map[way]time.Duration
+	garbled  map[way]garble
 	isolated map[string]bool // servers that are paused
 	apart    map[string]bool // while leadership is transferred: who hears only those of the same value; others hear all
 	applied  map[way]ill     // what wires has been told
@@ -47,7 +48,8 @@ func (f *faults) init(wires *memnet.Network, n int) {
 		f.servers = append(f.servers, serverHost(id+1))
 	}
 	f.clients = map[string]bool{sharedHost: true}
-	f.cuts, f.delays, f.isolated, f.applied = map[way]bool{}, map[way]time.Duration{}, map[string]bool{}, map[way]ill{}
+	f.cuts, f.delays, f.garbled = map[way]bool{}, map[way]time.Duration{}, map[way]garble{}
+	f.isolated, f.applied = map[string]bool{}, map[way]ill{}
 }
 
 // newHost is one that nobody has; what is wrong with everybody's ways is wrong with its ways too.
@@ -263,13 +265,15 @@ func (e *Ensemble) DropBetween(a, b int) {
 	e.wires.Reset(e.Server(a).host, e.Server(b).host)
 }
 
-// Heal ends the partition, all cuts and all delays. What was late arrives. Servers that are paused stay so.
+// Heal ends the partition, all cuts, delays and what was done to notifications. What was late arrives. Servers that are paused stay so,
+// and what proxies do is theirs to end.
 func (e *Ensemble) Heal() {
 	e.mustBelong()
 	e.faults.change(func() {
 		e.faults.group = nil
 		clear(e.faults.cuts)
 		clear(e.faults.delays)
+		clear(e.faults.garbled)
 	})
 }
 

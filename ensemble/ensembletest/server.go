@@ -76,6 +76,9 @@ func (s *Server) start(ctx context.Context) error {
 			c.Ensemble.CounterStart = lastZxid - n
 			c.Store.Log.CounterStart = lastZxid - n
 		}
+		if c.Ensemble != nil {
+			s.e.faults.listenTo(s.host, c.Ensemble)
+		}
 		told := c.RoleChanged
 		c.RoleChanged = func(r server.RoleChange) {
 			s.epoch.Store(r.Epoch)
