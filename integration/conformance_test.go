@@ -4,6 +4,7 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/conformance"
 	"github.com/bellwether-zk/bellwether/integration/process"
@@ -19,19 +20,22 @@ func TestConformance(t *testing.T) {
 	if process.Bellwether.Known() {
 		kinds = append(kinds, process.Bellwether)
 	}
-	words := "4lw.commands.whitelist=*"
+	words, flags := "4lw.commands.whitelist=*", []string{fast, "-Dznode.container.checkIntervalMs=1000"}
+	o := func(k process.Kind) *conformance.Options {
+		return &conformance.Options{All: !k.Is(process.Apache38), Removal: time.Minute}
+	}
 	for _, k := range kinds {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Run("one", func(t *testing.T) {
-				s := startPeer(t, k, words)
-				conformance.Run(t, s.Addr, &conformance.Options{All: !k.Is(process.Apache38)})
+				s := startPeerWith(t, k, flags, words)
+				conformance.Run(t, s.Addr, o(k))
 			})
 			if !full() && !k.Is(process.Bellwether) {
 				return
 			}
 			t.Run("three", func(t *testing.T) {
-				e := process.StartEnsemble(t, process.Options{Kinds: []process.Kind{k}, Size: 3, Lines: []string{words, "extendedTypesEnabled=true"}, Flags: []string{fast}})
-				conformance.Run(t, e.Addrs(), &conformance.Options{All: !k.Is(process.Apache38)})
+				e := process.StartEnsemble(t, process.Options{Kinds: []process.Kind{k}, Size: 3, Lines: []string{words, "extendedTypesEnabled=true"}, Flags: flags})
+				conformance.Run(t, e.Addrs(), o(k))
 			})
 		})
 	}

@@ -21,12 +21,18 @@ const superPassword = "secret"
 // get the same zoo.cfg, to which lines are added.
 func startPeer(t *testing.T, k process.Kind, lines ...string) *process.Server {
 	t.Helper()
+	return startPeerWith(t, k, []string{fast}, lines...)
+}
+
+// startPeerWith is startPeer with other flags for the command line.
+func startPeerWith(t *testing.T, k process.Kind, flags []string, lines ...string) *process.Server {
+	t.Helper()
 	digest := sha1.Sum([]byte("super:" + superPassword))
 	lines = append([]string{
 		"extendedTypesEnabled=true", "enforceQuota=true",
 		"DigestAuthenticationProvider.superDigest=super:" + base64.StdEncoding.EncodeToString(digest[:]),
 	}, lines...)
-	return process.Start(t, k, []string{fast}, func(dir string, port int) string {
+	return process.Start(t, k, flags, func(dir string, port int) string {
 		return process.ServerConfig(filepath.Join(dir, "data"), port, lines...)
 	})
 }

@@ -19,7 +19,8 @@
 // reported as NotOffered, a skipped subtest, and never as passed; with Options.All it is a failure. What servers may do as they like is not
 // checked.
 //
-// Containers and nodes with a time to live are checked as far as they are made; that they vanish takes a minute, and is not waited for.
+// That containers and nodes whose time is over vanish takes as long as servers take to look for them, a minute unless they are told
+// otherwise. It is waited for if [Options] say how long it may take.
 package conformance
 
 import (
@@ -39,11 +40,14 @@ import (
 type Options struct {
 	// Dial opens connections, network is always "tcp"; ensembletest's Ensemble.Dial fits. Default: a net.Dialer's.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Patience bounds each check. It has to be more than three times the shortest session timeout that the servers grant. Default: a
-	// minute.
+	// Patience bounds each check, besides Removal. It has to be more than three times the shortest session timeout that the servers
+	// grant. Default: a minute.
 	Patience time.Duration
 	// MaxFrame is the servers' jute.maxbuffer in bytes. Default: 1048575, which is also theirs. A negative one is not checked.
 	MaxFrame int
+	// Removal is how long the servers may take to remove a container that is empty, or a node whose time is over: some more than
+	// their znode.container.checkIntervalMs. The default, 0, leaves the checks of that out.
+	Removal time.Duration
 	// All requires that everything is offered.
 	All bool
 	// Only names areas, such as "watches", or single checks, such as "watches/one-shot". Default: all.
@@ -160,22 +164,26 @@ type check struct {
 }
 
 // all are the checks in the order they run.
-func all() []check {
+func all(o *Options) []check {
 	var list []check
 	for _, some := range [][]check{sessions, nodes, sequences, multis, watches, permissions, limits} {
 		list = append(list, some...)
+	}
+	if o.Removal > 0 {
+		list = append(list, removals...)
 	}
 	return list
 }
 
 // chosen are those that are named, all if none is.
-func chosen(names []string) ([]check, error) {
+func chosen(o *Options) ([]check, error) {
+	names := o.Only
 	if len(names) == 0 {
-		return all(), nil
+		return all(o), nil
 	}
 	var list []check
 	found := make(map[string]bool)
-	for _, c := range all() {
+	for _, c := range all(o) {
 		for _, name := range []string{c.area, c.area + "/" + c.name} {
 			if slices.Contains(names, name) {
 				list = append(list, c)
@@ -208,7 +216,7 @@ func begin(ctx context.Context, servers string, o *Options) (*runner, error) {
 		r.opts = *o
 	}
 	var err error
-	if r.left, err = chosen(r.opts.Only); err != nil {
+	if r.left, err = chosen(&r.opts); err != nil {
 		return nil, err
 	}
 	if r.opts.Dial == nil {
@@ -217,6 +225,7 @@ func begin(ctx context.Context, servers string, o *Options) (*runner, error) {
 	if r.opts.Patience == 0 {
 		r.opts.Patience = time.Minute
 	}
+	r.opts.Patience += r.opts.Removal
 	if r.opts.MaxFrame == 0 {
 		r.opts.MaxFrame = 1<<20 - 1
 	}

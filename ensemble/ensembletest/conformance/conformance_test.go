@@ -24,8 +24,9 @@ var everything = ensemble.Options{TTLNodes: true, FourLetterWords: []string{"*"}
 func TestServer(t *testing.T) {
 	opts := &ensembletest.Options{Server: everything}
 	opts.Server.TickTime = 500 * time.Millisecond
+	opts.Server.Containers.CheckInterval = 500 * time.Millisecond
 	e := ensembletest.Start(t, 1, opts)
-	conformance.Run(t, e.ConnectString(), &conformance.Options{Dial: e.Dial, All: true})
+	conformance.Run(t, e.ConnectString(), &conformance.Options{Dial: e.Dial, All: true, Removal: time.Minute})
 }
 
 // bubble starts one server with everything in virtual time.
@@ -40,10 +41,12 @@ func TestServersInBubble(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			e := ensembletest.Start(t, n, &ensembletest.Options{Server: everything})
 			for _, s := range e.Servers() {
-				report, err := conformance.Check(t.Context(), s.ConnectString(), &conformance.Options{Dial: e.Dial, All: true})
+				o := &conformance.Options{Dial: e.Dial, All: true, Removal: 2 * time.Minute} // they look once a minute
+				report, err := conformance.Check(t.Context(), s.ConnectString(), o)
 				require.NoError(t, err)
 				require.NoError(t, report.Err())
 				require.Greater(t, len(report.Results), 50)
+				require.Contains(t, report.String(), "removals/ttl: passed")
 			}
 		})
 	}

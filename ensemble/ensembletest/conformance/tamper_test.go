@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -293,13 +294,17 @@ func wrongs() map[string]struct {
 			}
 			return [][]byte{wire.AppendNotification(nil, 1, znode.EventDataChanged, "/x")[4:], frame}
 		}}},
-		"protects nothing":         {"permissions/owner-only", reworded(wire.OpCreate, func(r *wire.CreateRequest) { r.ACL = znode.OpenACL() })},
-		"sets no list":             {"permissions/list-set", reworded(wire.OpSetACL, func(r *wire.SetACLRequest) { r.ACL = znode.OpenACL() })},
-		"takes any scheme":         {"permissions/unknown-scheme", recoded(wire.OpAuth, znode.CodeAuthFailed, 0)},
-		"takes any list":           {"permissions/list-refused", recoded(wire.OpSetACL, znode.CodeInvalidACL, 0)},
-		"a list is a change":       {"permissions/aversion", retold(wire.OpSetACL, func(_ *conn, r *wire.StatResponse) { r.Stat.Version++ })},
-		"has no word for it":       {"limits/unknown-request", recoded(4711, znode.CodeUnimplemented, znode.CodeSystemError)},
-		"does what it cannot read": {"limits/unreadable", recoded(wire.OpGetData, znode.CodeMarshallingError, 0)},
+		"protects nothing":          {"permissions/owner-only", reworded(wire.OpCreate, func(r *wire.CreateRequest) { r.ACL = znode.OpenACL() })},
+		"sets no list":              {"permissions/list-set", reworded(wire.OpSetACL, func(r *wire.SetACLRequest) { r.ACL = znode.OpenACL() })},
+		"takes any scheme":          {"permissions/unknown-scheme", recoded(wire.OpAuth, znode.CodeAuthFailed, 0)},
+		"takes any list":            {"permissions/list-refused", recoded(wire.OpSetACL, znode.CodeInvalidACL, 0)},
+		"a list is a change":        {"permissions/aversion", retold(wire.OpSetACL, func(_ *conn, r *wire.StatResponse) { r.Stat.Version++ })},
+		"removes too early":         {"removals/ttl", reworded(wire.OpCreateTTL, func(r *wire.CreateRequest) { r.TTL = 1 })},
+		"never removes":             {"removals/ttl", reworded(wire.OpCreateTTL, func(r *wire.CreateRequest) { r.TTL = 1 << 30 })},
+		"keeps containers":          {"removals/container", events(func(*conn, []byte) [][]byte { return nil })},
+		"removes what has children": {"removals/container", retold(wire.OpGetChildren, func(_ *conn, r *wire.ChildrenResponse) { r.Children = r.Children[1:] })},
+		"has no word for it":        {"limits/unknown-request", recoded(4711, znode.CodeUnimplemented, znode.CodeSystemError)},
+		"does what it cannot read":  {"limits/unreadable", recoded(wire.OpGetData, znode.CodeMarshallingError, 0)},
 	}
 }
 
@@ -310,7 +315,7 @@ func TestWrongServers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := ensembletest.Start(t, 1, &ensembletest.Options{Server: everything})
 				report, _ := conformance.Check(t.Context(), e.ConnectString(), &conformance.Options{
-					Dial: wrong(e.Dial, w.mistake), All: true, Only: []string{w.check},
+					Dial: wrong(e.Dial, w.mistake), All: true, Only: []string{w.check}, Removal: 2 * time.Minute,
 				})
 				require.NotNil(t, report)
 				require.ErrorContains(t, report.Err(), w.check+": failed")
