@@ -46,13 +46,20 @@
 // have changed. It also wakes when the connection was made anew, since what a server reports about the meantime is not complete in every
 // case; so waking means: read again. [Client.WatchNode] and [Client.WatchChildren] do the reading again, as loops.
 //
-// # What this version promises, and what it does not
+// # Who is sure of a session
 //
-// Loss of a session is noticed when a server says so, or when nothing was heard from any server for the whole negotiated timeout while
-// disconnected. The servers count from an earlier moment than this client, their clock does not stop when this process is
-// paused, and a server cut off from its leader goes on answering: so another client may hold a lock a little before
-// this one has been told of its loss. What must not happen twice needs a fencing token or a check in the same multi. A deadline kept
-// on this side that is never later than the servers' is still to come.
+// A session that nobody relies on is taken for lost when a server says so, or when nothing was heard from any server for the whole
+// negotiated timeout while disconnected. That is no proof for who holds something: the servers count from an earlier moment, and one that
+// is cut off from its leader goes on answering. So who holds something that two must not have asks for more with [Session.Keep], as the
+// recipes do. While a session is kept the client has a majority of the servers confirm it several times per timeout, and ends it by
+// itself at its [Session.Deadline], which is earlier than the moment any server can end it: the session's Context is over before
+// somebody else can hold what it held. Who asks, by Err, has the clocks read, so that a process that stood still is not told what was true
+// before.
+//
+// That rests on clocks which differ in their pace by less than a tenth, and cannot help against a pause between the question and
+// what is done upon its answer. What must not happen twice needs a fencing token, or a check in the same multi.
+//
+// # What this version does not promise
 //
 // A create that was cancelled may leave a node behind, until its session ends; ErrUnknown says that it may. The recipes clean up behind
 // themselves within a bound. A reaper that carries on until the node is proven gone, and helpers that make set, delete and multi happen

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble"
@@ -123,4 +124,31 @@ func ExampleSession_Context() {
 	<-session.Context().Done()
 	fmt.Println(context.Cause(session.Context()))
 	// Output: client closed
+}
+
+// What is held in a session is held as long as the session is sure to live.
+func ExampleSession_Keep() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	session := c.Session()
+	release, err := session.Keep(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer release()
+	// An ephemeral node says who is the only one to do this.
+	if _, err := session.Client().Create(ctx, "/cleaner", nil, &client.CreateOptions{Mode: client.Ephemeral}); err != nil {
+		log.Fatal(err)
+	}
+	for room := 1; room <= 3 && session.Err() == nil; room++ { // the clocks are read: nobody else can clean yet
+		fmt.Println("room", room)
+	}
+	fmt.Println(session.Deadline().After(time.Now()))
+	// Output:
+	// room 1
+	// room 2
+	// room 3
+	// true
 }

@@ -47,11 +47,15 @@ type generation struct {
 		timeout time.Duration
 	}
 	watches  watches
-	confirms bool // the server confirmed the end of the session
+	ledger   ledger // has a mutex of its own
+	confirms bool   // the server confirmed the end of the session
 }
 
 func newGeneration(c *core, number int) *generation {
-	g := &generation{core: c, number: number, start: time.Now(), established: make(chan struct{}), pauses: newPacer(c.opts.Reconnect()), watches: newWatches()}
+	g := &generation{
+		core: c, number: number, start: time.Now(), established: make(chan struct{}), pauses: newPacer(c.opts.Reconnect()),
+		watches: newWatches(), ledger: newLedger(),
+	}
 	g.ctx, g.cancel = context.WithCancelCause(context.Background())
 	return g
 }
@@ -106,8 +110,9 @@ func (g *generation) adopt(conn net.Conn, limit time.Time) (net.Conn, error) {
 		g.confirms = true
 		g.mu.Unlock()
 	}
-	t.wanted = g.wanted
+	t.wanted, t.sends, t.hears = g.wanted, g.ledger.sends, g.ledger.hears
 	t.attached = func(id int64, timeout time.Duration) {
+		g.ledger.opens(t.greeted, timeout, g.core.opts.TickTime)
 		g.mu.Lock()
 		g.granted.id, g.granted.timeout = id, timeout
 		g.mu.Unlock()
@@ -155,7 +160,7 @@ func (g *generation) attach() {
 		g.timer.Stop()
 	}
 	if g.session == nil {
-		g.session = &Session{gen: g, id: g.granted.id, ctx: g.ctx}
+		g.session = &Session{gen: g, id: g.granted.id, ctx: leasedContext{g.ctx, g}}
 		g.session.timeout.Store(int64(g.granted.timeout))
 		close(g.established)
 		return
@@ -205,6 +210,7 @@ func (g *generation) end(cause error) {
 	if g.timer != nil {
 		g.timer.Stop()
 	}
+	g.ledger.stop()
 	g.cancel(cause)
 	g.watches.failAll(cause)
 	if g.raw != nil && (lost(cause) || !g.attached) {

@@ -31,6 +31,10 @@ type Options struct {
 	// SessionTimeout is the session timeout asked for; the server may grant another one, see Session.Timeout. At least a
 	// millisecond. Default: 15 s.
 	SessionTimeout time.Duration
+	// TickTime is the servers' tickTime, if it is known. Nothing goes wrong without it, or if it is too long; with it a session that is
+	// kept survives longer outages, see Session.Keep. One that is too short makes Keep promise what it cannot hold. Default: half of
+	// the session timeout that was granted, the longest it can be unless minSessionTimeout is set.
+	TickTime time.Duration
 	// ConnectTimeout bounds dialling one server and its answer to the handshake together. Default: a third of SessionTimeout.
 	ConnectTimeout time.Duration
 	// Dialer opens a connection; network is always "tcp" and addr one host:port of the connect string, name unresolved. This is where
@@ -103,6 +107,9 @@ func (o *Options) validate() error {
 	if o.SessionTimeout < 0 || o.SessionTimeout > math.MaxInt32*time.Millisecond ||
 		(o.SessionTimeout > 0 && o.SessionTimeout < time.Millisecond) {
 		problems = append(problems, fmt.Errorf("option SessionTimeout %v is not between 1 ms and %v", o.SessionTimeout, math.MaxInt32*time.Millisecond))
+	}
+	if o.TickTime < 0 {
+		problems = append(problems, fmt.Errorf("option TickTime %v is negative", o.TickTime))
 	}
 	if o.ConnectTimeout < 0 {
 		problems = append(problems, fmt.Errorf("option ConnectTimeout %v is negative", o.ConnectTimeout))

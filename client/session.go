@@ -28,11 +28,17 @@ func (s *Session) Timeout() time.Duration { return time.Duration(s.timeout.Load(
 func (s *Session) Generation() int { return s.gen.number }
 
 // Context returns a context that ends with the session. Its cause, from context.Cause, answers errors.Is with ErrSessionExpired when
-// the session was lost and with ErrClosed when the client was closed. The package comment says how soon a loss is noticed.
+// the session was lost and with ErrClosed when the client was closed. The package comment says how soon a loss is noticed, and [Session.Keep]
+// what makes it certain.
 func (s *Session) Context() context.Context { return s.ctx }
 
 // Err returns nil while the session lives, and the cause of its end after that.
-func (s *Session) Err() error { return context.Cause(s.ctx) }
+func (s *Session) Err() error {
+	if s.ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(s.ctx)
+}
 
 // Client returns a view of the client whose operations run in this session only: once it is over they fail with its cause, where the
 // client itself would go on in the next one. Closing the view closes the client.

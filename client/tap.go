@@ -11,6 +11,9 @@ import (
 // closeSession is the operation code of the request that ends a session.
 const closeSession = -11
 
+// xidEvent stands where answers have the number of their request.
+const xidEvent = -1
+
 // Operation codes of the requests that can set a watch.
 const (
 	opExists      = 3
@@ -36,8 +39,11 @@ type tap struct {
 	maxFrame int
 	attached func(id int64, timeout time.Duration)
 	heard    func()
-	closed   func()              // the reply to closeSession came
-	wanted   func(watchKey) bool // whether a read is to set a watch
+	sends    func(xid, op int32)   // a request goes out
+	hears    func(xid, code int32) // an answer is here
+	greeted  time.Time             // when the handshake was sent
+	closed   func()                // the reply to closeSession came
+	wanted   func(watchKey) bool   // whether a read is to set a watch
 
 	shaken   atomic.Bool  // the answer to the handshake is complete
 	closeXid atomic.Int32 // of the closeSession that was written, 0 before
@@ -118,17 +124,26 @@ func (t *tap) frame(b []byte) {
 		t.shaken.Store(true)
 		return
 	}
-	if xid := int32(binary.BigEndian.Uint32(b)); xid > 0 && xid == t.closeXid.Load() {
+	xid := int32(binary.BigEndian.Uint32(b))
+	if xid > 0 && xid == t.closeXid.Load() {
 		t.closed()
+	}
+	if xid != xidEvent {
+		t.hears(xid, int32(binary.BigEndian.Uint32(b[12:])))
 	}
 }
 
 // Write sends one request: length 4, xid 4, operation 4, body.
 func (t *tap) Write(p []byte) (int, error) {
 	if !t.shaken.Load() || len(p) < 12 {
+		if t.greeted.IsZero() {
+			t.greeted = time.Now()
+		}
 		return t.Conn.Write(p)
 	}
-	switch op := int32(binary.BigEndian.Uint32(p[8:])); op {
+	op := int32(binary.BigEndian.Uint32(p[8:]))
+	t.sends(int32(binary.BigEndian.Uint32(p[4:])), op)
+	switch op {
 	case closeSession:
 		t.closeXid.Store(int32(binary.BigEndian.Uint32(p[4:])))
 	case opExists, opGetData, opGetChildren:

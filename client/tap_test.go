@@ -39,6 +39,7 @@ func (s *stream) Read(p []byte) (int, error) {
 func quietTap(conn net.Conn, limit time.Time) *tap {
 	tp := newTap(conn, limit, 1000)
 	tp.attached, tp.heard, tp.closed = func(int64, time.Duration) {}, func() {}, func() {}
+	tp.sends, tp.hears = func(int32, int32) {}, func(int32, int32) {}
 	tp.wanted = func(watchKey) bool { return false }
 	return tp
 }
@@ -170,6 +171,7 @@ func TestTapSetsWatches(t *testing.T) {
 	tp := quietTap(s, time.Time{})
 	tp.shaken.Store(true)
 	var asked []watchKey
+	tp.sends, tp.hears = func(int32, int32) {}, func(int32, int32) {}
 	tp.wanted = func(key watchKey) bool { asked = append(asked, key); return key.path == "/a" }
 	request := func(op byte, path string, tail ...byte) []byte {
 		body := append([]byte{0, 0, 0, 1, 0, 0, 0, op, 0, 0, 0, byte(len(path))}, path...)

@@ -24,10 +24,14 @@
 //
 // # What a lock is worth
 //
-// Holding means: the server accepted this node, nobody was ahead of it, and the session that owns it was alive. The session can end
-// without its holder's doing, when the connection is cut for longer than the session's timeout; then the servers give the lock to the
-// next. Hold.Context ends when the client knows. Between the one and the other, and while a process is paused, two may believe that they
-// hold; see package client for how long. Work that would be harmed by that carries the hold's token, a number that grows from holder to
-// holder, to where the work takes effect, and is refused there once a greater token was seen. For data in ZooKeeper itself,
-// [Hold.Guard] makes a multi fail if the lock is not held at the moment of the change.
+// Holding means: the server accepted this node, nobody was ahead of it, and a majority of the servers has confirmed, lately enough, that the
+// session which owns it lives. While a lock is held its session is kept, see client.Session.Keep: when no majority confirms it any
+// more, because this process, or its server, is cut off, Hold.Context ends before the servers can give the lock to the next, be they
+// Bellwether's or Apache's; an outage shorter than a third of the session's timeout ends nothing. The Err of the context reads the clocks, so
+// that it is right after the process was stopped, too.
+//
+// What remains is the time between looking at the context and the effect of what is done then: a process may be paused right there. Work
+// that would be harmed by that carries the hold's token, a number that grows from holder to holder, to where the work takes effect, and is
+// refused there once a greater token was seen. For data in ZooKeeper itself, [Hold.Guard] makes a multi fail if the lock is not held at
+// the moment of the change.
 package lock

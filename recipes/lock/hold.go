@@ -11,8 +11,9 @@ import (
 type Hold struct{ ticket *ticket.Ticket }
 
 // Context returns a context that ends when the lock is not held any more, with the cause: ErrReleased, ErrRemoved, or the cause of the
-// session's end (client.ErrSessionExpired, client.ErrClosed). Work under the lock runs under it. It is not derived from the
-// context given to Lock, and carries none of its values.
+// session's end (client.ErrSessionExpired, client.ErrClosed). It ends by itself before somebody else can hold the lock, and its Err
+// looks at the clocks. Work under the lock runs under it. It is not derived from the context given to Lock, and carries none of its
+// values.
 func (h *Hold) Context() context.Context { return h.ticket.Context() }
 
 // Token returns the fencing token: the transaction that created the holder's node, greater than the token of every holder of this path

@@ -66,9 +66,9 @@ func NewMutex(c *client.Client, path string, opts *Options) *Mutex {
 // Path returns the lock's path.
 func (m *Mutex) Path() string { return m.path }
 
-// Lock waits in line and returns a Hold when it is this one's turn. When ctx ends first, it leaves the line and returns ctx's cause; its
-// node is then gone, or known to be going. A session lost while waiting costs the place, not the call: Lock goes to the end of the
-// line with the next session, unless the client is a view of one session.
+// Lock waits in line and returns a Hold when it is this one's turn, and a majority of the servers has confirmed the session. When ctx
+// ends first, it leaves the line and returns ctx's cause; its node is then gone, or known to be going. A session lost while waiting costs
+// the place, not the call: Lock goes to the end of the line with the next session, unless the client is a view of one session.
 func (m *Mutex) Lock(ctx context.Context) (*Hold, error) {
 	for {
 		t, err := ticket.Take(ctx, m.client, m.path, marker, m.ticket())

@@ -51,6 +51,8 @@ type Ticket struct {
 	ctx    context.Context // ends with the place
 	cancel context.CancelCauseFunc
 
+	keeping   sync.Mutex // guards release
+	release   func()     // lets the session go, which is kept; nil: it is not
 	returning sync.Once
 	removed   chan struct{} // closed when the node is known to be gone, or cannot be removed
 	failure   error         // why it cannot; written before removed is closed
@@ -173,7 +175,7 @@ func (t *Ticket) guard(w *client.Watch) {
 		}
 		next, err := t.check(t.ctx)
 		if errors.Is(err, ErrGone) {
-			t.cancel(ErrGone)
+			t.lose(ErrGone)
 		}
 		w = next
 		if err != nil {
@@ -206,7 +208,20 @@ func (t *Ticket) Token() int64 { return t.czxid }
 func (t *Ticket) Session() *client.Session { return t.session }
 
 // Context returns a context that ends when the place is lost: with the cause of the session's end, with ErrGone, or with ErrReturned.
-func (t *Ticket) Context() context.Context { return t.ctx }
+// Once the ticket is known to be the first its session is kept, see client.Session.Keep: the context's Err looks at the clocks.
+func (t *Ticket) Context() context.Context { return placeContext{t.ctx, t.session} }
+
+// placeContext is a ticket's context, which asks for the session's end before it says that there is none.
+type placeContext struct {
+	context.Context
+	session *client.Session
+}
+
+// Err is context.Context's.
+func (c placeContext) Err() error {
+	_ = c.session.Err() // ends the session, and with it the context, if its time is over
+	return c.Context.Err()
+}
 
 // Ahead returns the tickets ahead of this one, the nearest last. It is ErrGone when this one is not in the line any more.
 func (t *Ticket) Ahead(ctx context.Context) ([]Place, error) {
@@ -251,8 +266,9 @@ func (t *Ticket) older(ctx context.Context, twins []Place) ([]Place, error) {
 	return older, nil
 }
 
-// Wait returns nil when the ticket is the first in the line: when it found nobody ahead, and after that its own node in place. It
-// fails with ctx's cause, leaving the ticket where it is, or with the cause of the place's end.
+// Wait returns nil when the ticket is the first in the line: when it found nobody ahead, and after that its own node in place, in a session
+// that is sure to live and is kept from then on. It fails with ctx's cause, leaving the ticket where it is, or with the cause of
+// the place's end.
 func (t *Ticket) Wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -291,15 +307,39 @@ func (t *Ticket) First(ctx context.Context) (bool, error) {
 	return true, t.confirm(ctx)
 }
 
-// confirm proves that the place is this session's, behind the listing that found nobody ahead.
+// confirm proves that the place is this session's, behind the listing that found nobody ahead, and that the session lives, of which the
+// server that was asked may not know.
 func (t *Ticket) confirm(ctx context.Context) error {
 	if _, err := t.check(ctx); err != nil {
 		return err
 	}
-	if t.ctx.Err() != nil {
+	if err := t.keep(ctx); err != nil {
+		return &client.Error{Op: "wait", Path: t.Path(), Err: err}
+	}
+	if t.Context().Err() != nil {
 		return &client.Error{Op: "wait", Path: t.Path(), Err: context.Cause(t.ctx)}
 	}
 	return nil
+}
+
+// keep keeps the session until the place is lost.
+func (t *Ticket) keep(ctx context.Context) (err error) {
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
+	if t.release == nil && t.ctx.Err() == nil {
+		t.release, err = t.session.Keep(ctx)
+	}
+	return err
+}
+
+// lose ends the place's context, and lets the session go.
+func (t *Ticket) lose(cause error) {
+	t.cancel(cause)
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
+	if t.release != nil {
+		t.release()
+	}
 }
 
 // watch sets a watch on another ticket, nil if it is gone. It reads the data rather than asking for existence, which would leave a watch
@@ -325,7 +365,7 @@ func (t *Ticket) watch(ctx context.Context, p Place) (*client.Watch, error) {
 // this client remove children: then the node stays until the session ends.
 func (t *Ticket) Return(ctx context.Context) error {
 	t.returning.Do(func() {
-		t.cancel(ErrReturned)
+		t.lose(ErrReturned)
 		err := t.session.Go(func(life context.Context) {
 			t.failure = t.remove(life)
 			close(t.removed)

@@ -1,0 +1,266 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// proofsPerTimeout is how often the client asks for a proof that the session lives, while somebody keeps it.
+const proofsPerTimeout = 8
+
+// To write to a node that is never there, in a version it could not have, changes nothing, and needs a majority to find that out.
+const (
+	nowhere       = "/zookeeper/nowhere"
+	never   int32 = math.MinInt32
+)
+
+// errUnproved is the cause of a session given up because nobody could tell whether it still lived.
+var errUnproved = fmt.Errorf("%w: no majority answered in time", ErrSessionExpired)
+
+// A ledger is what a generation knows of its lease: what was asked and not answered yet, and who wants to be sure of the session. Its
+// mutex is held for a moment, and nothing else is locked meanwhile.
+type ledger struct {
+	strict atomic.Int32 // how many hold something that ends with the lease
+
+	mu      sync.Mutex
+	lease   lease
+	pending []request     // in the order they were sent
+	keeping int           // how many want proofs
+	asking  bool          // a goroutine asks for them
+	proved  chan struct{} // closed, and replaced, when the lease may have become longer
+	hurry   chan struct{} // holds one token when a proof is wanted at once
+	timer   *time.Timer   // ends the session with its lease; nil before somebody held something
+}
+
+// A request waits for its answer.
+type request struct {
+	xid, op int32
+	sent    time.Time
+}
+
+// byMajority tells whether an answer to an operation is known to have a majority behind it: a transaction, or the refusal of one that only
+// a leader can find out. Others, such as that the server is overloaded or reads only, any server gives by itself.
+func byMajority(op, code int32) bool {
+	switch op {
+	case 1, 2, 5, 7, 14, 15, 16, 19, 21: // create, delete, setData, setACL, multi, create2, reconfig, createContainer, createTTL
+	default:
+		return false
+	}
+	switch Code(code) {
+	case 0, ErrNoNode, ErrBadVersion, ErrNodeExists, ErrNotEmpty:
+		return true
+	}
+	return false
+}
+
+func newLedger() ledger { return ledger{proved: make(chan struct{}), hurry: make(chan struct{}, 1)} }
+
+// sends notes a request that is about to be sent.
+func (l *ledger) sends(xid, op int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = append(l.pending, request{xid, op, time.Now()})
+}
+
+// hears notes an answer.
+func (l *ledger) hears(xid, code int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, r := range l.pending { // most often the first
+		if r.xid != xid {
+			continue
+		}
+		l.pending = l.pending[:i+copy(l.pending[i:], l.pending[i+1:])]
+		was := l.lease.proof
+		l.lease.answered(r.sent, byMajority(r.op, code))
+		if l.lease.proof != was {
+			close(l.proved)
+			l.proved = make(chan struct{})
+		}
+		return
+	}
+}
+
+// opens notes that a connection has got the session, with a handshake that was sent then.
+func (l *ledger) opens(sent time.Time, timeout, tick time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = l.pending[:0]
+	l.lease.opened(sent, timeout, tick)
+	l.hasten()
+}
+
+// hasten has the next proof asked for at once.
+func (l *ledger) hasten() {
+	select {
+	case l.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// hold makes the session end with its lease, if that is not over; else proved will tell when to try again. over ends it then.
+func (l *ledger) hold(over func()) (proved <-chan struct{}, sure bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.lease.over(now) {
+		l.hasten()
+		return l.proved, false
+	}
+	l.strict.Add(1)
+	if left := l.lease.until().Sub(now); l.timer == nil {
+		l.timer = time.AfterFunc(left, over)
+	} else {
+		l.timer.Reset(left)
+	}
+	return nil, true
+}
+
+// over tells whether the session has to end: somebody relies on a lease that is over. If not, the timer is set for when it may be.
+func (l *ledger) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.strict.Load() == 0 || !l.lease.over(now) {
+		if l.strict.Load() > 0 {
+			l.timer.Reset(l.lease.until().Sub(now))
+		}
+		return false
+	}
+	return true
+}
+
+// stop stops the timer.
+func (l *ledger) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+}
+
+// next is how long nobody needs to ask for a proof; done tells that nobody wants any more, and that the goroutine which asks is to end.
+func (l *ledger) next() (pause time.Duration, done bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.keeping == 0 {
+		l.asking = false
+		return 0, true
+	}
+	return l.lease.timeout / proofsPerTimeout, false
+}
+
+// Deadline is until when the session is sure to live: as far as this client knows, the servers cannot have ended it before, and given to
+// others what it held. It moves with what is written in the session, and all the time while somebody keeps it, see [Session.Keep].
+func (s *Session) Deadline() time.Time {
+	l := &s.gen.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lease.until()
+}
+
+// Keep makes sure of the session for one who holds something in it that two must not have, such as a lock. It returns when the session
+// is known to live, which takes nothing, or one answer of the servers if the client was idle. From then until release is called, the
+// client asks a majority of the servers for a sign eight times per timeout, and ends the session by itself at its [Session.Deadline],
+// before the servers can: Context ends at that moment, and who asks later, by [Session.Err] or by the Err of its Context, has the clocks
+// read and is told the truth, also when the process was stopped meanwhile. What neither can prevent is a pause between the
+// question and what is done upon its answer: for that there are fencing tokens, and checks in the same multi.
+//
+// A session with a timeout of T survives an outage of T/3 in this way, and of T/2 if Options.TickTime tells that a tick is a tenth of T or
+// less: the servers count from when the leader has heard of the session, which may be half a tick later than it was heard of, or never.
+// The signs are transactions that change nothing, and cost the servers as much as a write.
+//
+// release may be called more than once. Keep fails with ctx's cause, or that of the session's end.
+func (s *Session) Keep(ctx context.Context) (release func(), err error) {
+	g := s.gen
+	if err := g.keep(); err != nil {
+		return nil, err
+	}
+	for {
+		proved, sure := g.ledger.hold(g.expire)
+		if sure {
+			return sync.OnceFunc(func() { g.ledger.strict.Add(-1); g.letGo() }), nil
+		}
+		select {
+		case <-proved:
+			continue
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-g.ctx.Done():
+			err = context.Cause(g.ctx)
+		}
+		g.letGo()
+		return nil, err
+	}
+}
+
+// keep has proofs asked for until letGo.
+func (g *generation) keep() error {
+	if err := g.begin(); err != nil {
+		return err
+	}
+	g.ledger.mu.Lock()
+	defer g.ledger.mu.Unlock()
+	g.ledger.keeping++
+	if g.ledger.asking {
+		g.calls.Done()
+		return nil
+	}
+	g.ledger.asking = true
+	go g.askForProofs() // ends after the last letGo, or with the session
+	return nil
+}
+
+func (g *generation) letGo() {
+	g.ledger.mu.Lock()
+	defer g.ledger.mu.Unlock()
+	if g.ledger.keeping--; g.ledger.keeping == 0 {
+		g.ledger.hasten()
+	}
+}
+
+// askForProofs asks for one after the other.
+func (g *generation) askForProofs() {
+	defer g.calls.Done()
+	for {
+		pause, done := g.ledger.next()
+		if done {
+			return
+		}
+		_, _ = g.conn.Set(nowhere, nil, never) // the ledger hears the answer
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-g.ledger.hurry:
+		case <-g.ctx.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// expire ends the session if somebody relies on its lease, and that is over.
+func (g *generation) expire() {
+	if g.ledger.over() {
+		g.end(errUnproved)
+	}
+}
+
+// leasedContext is a session's context, whose Err looks at the clocks.
+type leasedContext struct {
+	context.Context
+	gen *generation
+}
+
+// Err is context.Context's.
+func (c leasedContext) Err() error {
+	if c.gen.ledger.strict.Load() > 0 {
+		c.gen.expire()
+	}
+	return c.Context.Err()
+}

@@ -1,0 +1,88 @@
+package lock_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/recipes/lock"
+)
+
+var (
+	leaseRuns = flag.Int("lock.leases", 20, "how often each way to be cut off is tried")
+	leaseSeed = flag.Uint64("lock.seed", 0, "the first run's; 0: a random one")
+)
+
+// Whoever is cut off from whom, a hold is dead before the lock is somebody else's: its context has ended by itself.
+func TestHoldIsDeadBeforeAnotherHolds(t *testing.T) {
+	first := *leaseSeed
+	if first == 0 {
+		first = rand.Uint64()
+	}
+	t.Logf("seed %d", first)
+	runs := *leaseRuns
+	if testing.Short() {
+		runs = min(runs, 5)
+	}
+	for name, cut := range map[string]func(e *ensembletest.Ensemble, holder *client.Client, at *ensembletest.Server){
+		"client": func(e *ensembletest.Ensemble, holder *client.Client, _ *ensembletest.Server) { e.CutClient(holder) },
+		"server": func(e *ensembletest.Ensemble, _ *client.Client, at *ensembletest.Server) { e.CutFromLeader(at.ID()) },
+		"leader": func(e *ensembletest.Ensemble, _ *client.Client, at *ensembletest.Server) { e.Partition([]int{at.ID()}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for run := range runs {
+				seed := first + uint64(run)
+				synctest.Test(t, func(t *testing.T) {
+					r := rand.New(rand.NewPCG(seed, 1))
+					opts := &ensembletest.Options{Client: client.Options{SessionTimeout: time.Duration(6+r.IntN(20)) * time.Second}}
+					if r.IntN(2) == 0 {
+						opts.Client.TickTime = 3 * time.Second
+					}
+					e := ensembletest.Start(t, 3, opts)
+					at := e.Follower()
+					if name == "leader" {
+						at = e.Leader()
+					}
+					var elsewhere *ensembletest.Server
+					for _, s := range e.Servers() {
+						if s != at && (name == "leader" || s != e.Leader() || r.IntN(2) == 0) {
+							elsewhere = s
+						}
+					}
+					holder, other := at.Connect(t), elsewhere.Connect(t)
+					idle := func() { time.Sleep(time.Duration(r.Int64N(int64(30 * time.Second)))) }
+					idle()
+					hold := mustLock(t, lock.NewMutex(holder, path, nil))
+					ended := make(chan time.Time, 1)
+					go func() { // ends with the hold
+						<-hold.Context().Done()
+						ended <- time.Now()
+					}()
+					next := make(chan *lock.Hold)
+					go func() { // ends with the test, at the latest
+						h, err := lock.NewMutex(other, path, nil).Lock(t.Context())
+						if err != nil {
+							t.Error(err)
+						}
+						select {
+						case <-ended: // the timer, not somebody who asked
+						default:
+							t.Errorf("seed %d: the hold has not ended when there is another one", seed)
+						}
+						next <- h
+					}()
+					idle()
+					require.NoError(t, hold.Context().Err(), "seed %d", seed)
+					cut(e, holder, at)
+					<-next
+				})
+			}
+		})
+	}
+}
