@@ -152,3 +152,22 @@ func ExampleSession_Keep() {
 	// room 3
 	// true
 }
+
+func ExampleClient_DeleteTree() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	for _, path := range []string{"/app/config/db", "/app/config/cache", "/app/users"} {
+		if _, err := c.Create(ctx, path, nil, &client.CreateOptions{Parents: client.PersistentParents}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	_, err := c.DeleteTree(ctx, "/app", &client.DeleteTreeOptions{Max: 3})
+	fmt.Println(err)
+	deleted, err := c.DeleteTree(ctx, "/app", nil)
+	fmt.Println(len(deleted), err)
+	// Output:
+	// deletetree /app: more nodes than allowed: at least 5, and 3 may be deleted
+	// 5 <nil>
+}
