@@ -61,9 +61,8 @@
 //
 // # What this version does not promise
 //
-// A create that was cancelled may leave a node behind, until its session ends; ErrUnknown says that it may. The recipes clean up behind
-// themselves within a bound. A reaper that carries on until the node is proven gone, and helpers that make set, delete and multi happen
-// exactly once, are still to come. The calls stay as they are.
+// A create that was cancelled may leave a node behind, which ErrUnknown says; one with CreateOptions.Protected leaves none. Helpers
+// that make set, delete and multi happen exactly once are still to come. The calls stay as they are.
 //
 // # Concurrency
 //

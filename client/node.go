@@ -77,10 +77,11 @@ type CreateOptions struct {
 	Parents Parents
 	// Protected puts "_c_<id>-" before the last element of the path, Curator's protection, so that a create whose answer was lost
 	// can be told by its name. Create then finds out by itself, in the same session: it returns the node's path if the create took
-	// effect, and tries again if it did not. For sequential and ephemeral nodes; see also [NewProtectionID].
+	// effect, and tries again if it did not. If the call ends with ErrUnknown, because its context or its session did, the node is
+	// removed should it come about: in the background, for as long as the client is open.
 	Protected bool
 	// ProtectionID is the id a protected create uses, in the form of [NewProtectionID], for callers who want to look for the node
-	// themselves. Default: a fresh one.
+	// themselves; then nothing is removed. Default: a fresh one.
 	ProtectionID string
 }
 

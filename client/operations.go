@@ -18,7 +18,7 @@ const AnyVersion int32 = -1
 // ErrInvalidACL, and ErrUnimplemented for the kinds a server has switched off.
 //
 // A create that ends with ErrUnknown may have made the node. A protected one finds out by itself as long as its session lives and ctx
-// allows.
+// allows, and is undone after that.
 func (c *Client) Create(ctx context.Context, path string, data []byte, opts *CreateOptions) (string, error) {
 	if opts == nil {
 		opts = &CreateOptions{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // protectedPrefix opens the name of a protected node, here as in Curator and go-zookeeper.
@@ -52,16 +53,63 @@ func isProtectionID(s string) bool {
 }
 
 // createProtected creates a node whose name tells which create made it, and sees to it that a lost answer leaves neither doubt nor a
-// second node: it asks in the same session, behind a sync, whether a node of that name is there. All its tries run in one session.
+// second node. A create whose caller leaves is undone, unless the caller has an id to look for it.
 func (c *Client) createProtected(ctx context.Context, path string, data []byte, o *CreateOptions) (string, error) {
 	s, err := c.AwaitSession(ctx)
 	if err != nil {
 		return "", &Error{Op: "create", Path: path, Err: reason(err)}
 	}
-	id := o.ProtectionID
-	if id == "" {
-		id = NewProtectionID()
+	if o.ProtectionID != "" {
+		return protect(ctx, s, path, data, o, o.ProtectionID)
 	}
+	type outcome struct {
+		made string
+		err  error
+	}
+	var (
+		done = make(chan outcome)  // taken by the caller, unless it left
+		left = make(chan struct{}) // closed by the caller when it leaves
+	)
+	err = s.Go(func(life context.Context) {
+		work, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // with the caller's spans, and not its end
+		defer cancel(nil)
+		defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
+		id := NewProtectionID()
+		made, err := protect(work, s, path, data, o, id)
+		if errors.Is(err, ErrUnknown) && !o.Mode.ephemeral() { // an ephemeral one ends with the session
+			c.reapLater(s, parentOf(path), id)
+		}
+		select {
+		case done <- outcome{made, err}:
+		case <-left:
+			if err == nil {
+				reap(life, s, made)
+				if life.Err() != nil && !o.Mode.ephemeral() {
+					c.reapLater(s, parentOf(path), id)
+				}
+			}
+		}
+	})
+	if err != nil {
+		return "", &Error{Op: "create", Path: path, Err: err}
+	}
+	select {
+	case r := <-done:
+		return r.made, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-done: // it counts
+		return r.made, r.err
+	default:
+		close(left)
+		return "", &Error{Op: "create", Path: path, Err: unknown(context.Cause(ctx))}
+	}
+}
+
+// protect makes a node with an id in its name, and asks, in the same session and behind a sync, whether it is there when the answer is lost.
+// All its tries run in one session.
+func protect(ctx context.Context, s *Session, path string, data []byte, o *CreateOptions, id string) (string, error) {
 	dir, base := parentOf(path), path[strings.LastIndexByte(path, '/')+1:]
 	named := join(dir, protectedPrefix+id+"-"+base)
 	view := s.Client()
@@ -73,11 +121,43 @@ func (c *Client) createProtected(ctx context.Context, path string, data []byte, 
 		found, ok, lookErr := view.FindProtected(ctx, dir, id)
 		switch {
 		case lookErr != nil:
+			// The create has failed with an outcome that stays unknown.
 			return "", &Error{Op: "create", Path: path, Err: fmt.Errorf("%w; looking for it: %w", reason(err), reason(lookErr))}
 		case ok:
 			return found, nil
 		}
 	}
+}
+
+// reap deletes a node that nobody else can know of, until that is certain or the session is over.
+func reap(life context.Context, s *Session, path string) {
+	pauses := newPacer(s.gen.core.opts.Retry())
+	for {
+		err := s.Client().Delete(life, path, AnyVersion)
+		if err == nil || isNoNode(err) || sleep(life, pauses.next()) != nil {
+			return
+		}
+	}
+}
+
+// reapLater deletes the node of a create that was under way when its session ended. The servers may still have carried it out: until the
+// session has ended there too, for which twice its timeout is long enough, the node is looked for in the sessions that follow.
+func (c *core) reapLater(s *Session, dir, id string) {
+	patience := 2 * s.Timeout()
+	until := time.Now().Add(patience)
+	c.leftovers.Go(func() { // ends when the node is known to be gone, or the client is closed
+		now := &Client{core: c}
+		for {
+			late := time.Now().After(until)
+			path, found, err := now.FindProtected(c.life, dir, id)
+			if found {
+				err = now.Delete(c.life, path, AnyVersion)
+			}
+			if late && err == nil && !found || sleep(c.life, patience/8) != nil {
+				return
+			}
+		}
+	})
 }
 
 // withPath puts the path the caller knows into an error about one made from it.
