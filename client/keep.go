@@ -120,18 +120,20 @@ func (l *ledger) hold(over func()) (proved <-chan struct{}, sure bool) {
 	return nil, true
 }
 
-// over tells whether the session has to end: somebody relies on a lease that is over. If not, the timer is set for when it may be.
+// over tells whether the session has to end: somebody relies on a lease that is over.
 func (l *ledger) over() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	if l.strict.Load() == 0 || !l.lease.over(now) {
-		if l.strict.Load() > 0 {
-			l.timer.Reset(l.lease.until().Sub(now))
-		}
-		return false
+	return l.strict.Load() > 0 && l.lease.over(time.Now())
+}
+
+// rearm sets the timer for when the lease may be over.
+func (l *ledger) rearm() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.strict.Load() > 0 {
+		l.timer.Reset(time.Until(l.lease.until()))
 	}
-	return true
 }
 
 // stop stops the timer.
@@ -181,7 +183,7 @@ func (s *Session) Keep(ctx context.Context) (release func(), err error) {
 		return nil, err
 	}
 	for {
-		proved, sure := g.ledger.hold(g.expire)
+		proved, sure := g.ledger.hold(g.alarm)
 		if sure {
 			return sync.OnceFunc(func() { g.ledger.strict.Add(-1); g.letGo() }), nil
 		}
@@ -244,11 +246,20 @@ func (g *generation) askForProofs() {
 	}
 }
 
+// alarm is what the timer calls.
+func (g *generation) alarm() {
+	if !g.expire() {
+		g.ledger.rearm()
+	}
+}
+
 // expire ends the session if somebody relies on its lease, and that is over.
-func (g *generation) expire() {
-	if g.ledger.over() {
+func (g *generation) expire() bool {
+	over := g.ledger.over()
+	if over {
 		g.end(errUnproved)
 	}
+	return over
 }
 
 // leasedContext is a session's context, whose Err looks at the clocks.

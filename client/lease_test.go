@@ -104,7 +104,7 @@ func TestWhoAsksReadsTheClocks(t *testing.T) {
 		s.gen.ledger.lease.proof = time.Now().Add(-54 * time.Minute)
 	}
 	s, idle := session(), session()
-	_, sure := s.gen.ledger.hold(s.gen.expire)
+	_, sure := s.gen.ledger.hold(s.gen.alarm)
 	require.True(t, sure)
 	require.NoError(t, s.Err())
 	require.NoError(t, s.Context().Err())
@@ -114,7 +114,7 @@ func TestWhoAsksReadsTheClocks(t *testing.T) {
 	require.ErrorIs(t, s.Err(), ErrSessionExpired)
 	require.ErrorIs(t, context.Cause(s.Context()), errUnproved)
 	require.NoError(t, idle.Err())
-	_, sure = idle.gen.ledger.hold(idle.gen.expire)
+	_, sure = idle.gen.ledger.hold(idle.gen.alarm)
 	require.False(t, sure, "it has to be proved first")
 	idle.gen.end(ErrClosed)
 }

@@ -129,12 +129,12 @@ func protect(ctx context.Context, s *Session, path string, data []byte, o *Creat
 	}
 }
 
-// reap deletes a node that nobody else can know of, until that is certain or the session is over.
+// reap deletes a node that nobody else can know of, until that is certain, or not allowed, or the session is over.
 func reap(life context.Context, s *Session, path string) {
 	pauses := newPacer(s.gen.core.opts.Retry())
 	for {
 		err := s.Client().Delete(life, path, AnyVersion)
-		if err == nil || isNoNode(err) || sleep(life, pauses.next()) != nil {
+		if err == nil || isNoNode(err) || errors.Is(err, ErrNoAuth) || sleep(life, pauses.next()) != nil {
 			return
 		}
 	}
@@ -145,7 +145,7 @@ func reap(life context.Context, s *Session, path string) {
 func (c *core) reapLater(s *Session, dir, id string) {
 	patience := 2 * s.Timeout()
 	until := time.Now().Add(patience)
-	c.leftovers.Go(func() { // ends when the node is known to be gone, or the client is closed
+	c.leftovers.Go(func() { // ends when the node is known to be gone, or may not be removed, or the client is closed
 		now := &Client{core: c}
 		for {
 			late := time.Now().After(until)
@@ -153,7 +153,7 @@ func (c *core) reapLater(s *Session, dir, id string) {
 			if found {
 				err = now.Delete(c.life, path, AnyVersion)
 			}
-			if late && err == nil && !found || sleep(c.life, patience/8) != nil {
+			if errors.Is(err, ErrNoAuth) || late && !found && err == nil || sleep(c.life, patience/8) != nil {
 				return
 			}
 		}
