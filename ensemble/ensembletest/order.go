@@ -49,13 +49,23 @@ func (e *Ensemble) ExpireSession(ctx context.Context, id int64) error {
 
 // Sweep removes the containers that are empty and have been used, and the nodes whose time to live is over, without waiting for the
 // interval at which servers look for them (Containers.CheckInterval, a minute; also if that is switched off) or keeping their pace. It
-// returns how many were found when the leader has applied their removal. A container that was kept by another one in it only is found
-// next time, as ever. ErrNoLeader if nobody leads; otherwise an error is the cause of ctx's end.
+// looks at all that clients have been told is done, and returns how many were found when the leader has applied their removal. A container
+// that was kept by another one in it only is found next time, as ever. ErrNoLeader if nobody leads; otherwise an error is the cause of
+// ctx's end.
 func (e *Ensemble) Sweep(ctx context.Context) (found int, err error) {
 	e.mustBelong()
 	leader := e.Leader()
 	if leader == nil {
 		return 0, ErrNoLeader
+	}
+	told := e.applied() // what clients have been told, the leader may be the last to have in its tree
+	if err := e.wait(ctx, func() string {
+		if leader.Running() && leader.Zxid() < told {
+			return fmt.Sprintf("%v has not caught up with what others have, %#x: %s", leader, told, e.describe())
+		}
+		return ""
+	}); err != nil {
+		return 0, err
 	}
 	srv := leader.now()
 	if srv == nil {

@@ -64,12 +64,7 @@ func (e *Ensemble) WaitCaughtUp(ctx context.Context) error {
 		if e.Leader() == nil {
 			return "nobody leads: " + e.describe()
 		}
-		zxid := int64(0)
-		for _, s := range e.servers {
-			if s.Running() {
-				zxid = max(zxid, s.Zxid()) // the leader may be the last one: a majority needs not its disk
-			}
-		}
+		zxid := e.applied()
 		for _, s := range e.servers {
 			if s.Running() && (s.Paused() || !s.serves() || s.Zxid() < zxid) {
 				return fmt.Sprintf("%v has not caught up with what others have, %#x: %s", s, zxid, e.describe())
@@ -77,6 +72,16 @@ func (e *Ensemble) WaitCaughtUp(ctx context.Context) error {
 		}
 		return ""
 	})
+}
+
+// applied is the zxid of the last transaction that any server has applied. The leader may be the last one: a majority needs not its disk.
+func (e *Ensemble) applied() (zxid int64) {
+	for _, s := range e.servers {
+		if s.Running() {
+			zxid = max(zxid, s.Zxid())
+		}
+	}
+	return zxid
 }
 
 // wait looks again and again until missing says that nothing is.
