@@ -130,6 +130,7 @@ func TestFillDisk(t *testing.T) {
 		require.True(t, s.Running())
 		s.Crash(nil)
 		mustRestart(t, s)
+		require.Equal(t, "/n", mustRead(t, other, "/n"), "it is connected again")
 		_, err = other.Set(soon(t), "/n", make([]byte, 60_000), client.AnyVersion)
 		require.ErrorIs(t, err, client.ErrSystem, "also after a restart")
 		e.CutClient(c)

@@ -70,14 +70,15 @@ func TestVoices(t *testing.T) {
 	require.Error(t, err)
 }
 
-// An election comes to its end although everything is said twice, and in the wrong order; then it takes until things are said again.
+// An election comes to its end although everything is said twice, and in the wrong order. When the first words of all wait for the second,
+// it takes until things are said again.
 func TestElectionsAreRobust(t *testing.T) {
 	for name, garble := range map[string]func(e *Ensemble, from, to int){
 		"duplicate": (*Ensemble).Duplicate,
 		"reorder":   (*Ensemble).Reorder,
 		"both":      func(e *Ensemble, from, to int) { e.Duplicate(from, to); e.Reorder(from, to) },
 	} {
-		atOnce := name == "duplicate"
+		late := name != "duplicate"
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := Start(t, 5, nil)
@@ -88,13 +89,15 @@ func TestElectionsAreRobust(t *testing.T) {
 						}
 					}
 				}
-				for range 2 {
+				for round := range 2 {
 					leader := e.Leader()
 					leader.Kill()
 					begun := time.Now()
 					next, err := e.WaitLeader(t.Context())
 					require.NoError(t, err)
-					require.Equal(t, atOnce, time.Since(begun) < 100*time.Millisecond)
+					if late && round == 0 {
+						require.Greater(t, time.Since(begun), 100*time.Millisecond)
+					}
 					require.NotEqual(t, leader, next)
 					require.NoError(t, leader.Restart(t.Context()))
 					require.NoError(t, e.WaitCaughtUp(t.Context()))
