@@ -37,8 +37,8 @@
 //
 // A write that failed without [ErrUnknown] did not happen and will not happen. With it, the request was on its way when the connection
 // broke or the context ended. Writes are never repeated by the client, with one exception: a create with CreateOptions.Protected
-// can be recognised by its name, so a lost answer is looked up and the create repeated where it had no effect. Reads are
-// repeated after a broken connection until their context ends; Options.Retry sets the pace.
+// can be recognised by its name, so a lost answer is looked up and the create repeated where it had no effect. What is not known may
+// be made known: [Client.MultiOnce] does any set, delete or transaction exactly once. Reads are repeated after a broken connection until their context ends; Options.Retry sets the pace.
 //
 // # Watches
 //
@@ -61,8 +61,8 @@
 //
 // # What this version does not promise
 //
-// A create that was cancelled may leave a node behind, which ErrUnknown says; one with CreateOptions.Protected leaves none. Helpers
-// that make set, delete and multi happen exactly once are still to come. The calls stay as they are.
+// A create that was cancelled may leave a node behind, which ErrUnknown says; one with CreateOptions.Protected leaves none. What
+// [Client.MultiOnce] has done can be told as long as the session lives, and not after that.
 //
 // # Concurrency
 //

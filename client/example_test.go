@@ -171,3 +171,30 @@ func ExampleClient_DeleteTree() {
 	// deletetree /app: more nodes than allowed: at least 5, and 3 may be deleted
 	// 5 <nil>
 }
+
+// A transfer between two accounts, which happens once whatever becomes of connections meanwhile.
+func ExampleClient_MultiOnce() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	for account, amount := range map[string]string{"/anna": "70", "/ben": "30"} {
+		if _, err := c.Create(ctx, account, []byte(amount), nil); err != nil {
+			log.Fatal(err)
+		}
+	}
+	_, err := c.MultiOnce(ctx, "/transfers",
+		client.SetOp("/anna", []byte("60"), 0),
+		client.SetOp("/ben", []byte("40"), 0),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = c.MultiOnce(ctx, "/transfers", client.SetOp("/anna", []byte("0"), 0)) // of a version that is gone
+	fmt.Println(err)
+	data, _, err := c.Get(ctx, "/anna")
+	fmt.Println(string(data), err)
+	// Output:
+	// multi /anna: version does not match
+	// 60 <nil>
+}

@@ -62,48 +62,64 @@ func (c *Client) createProtected(ctx context.Context, path string, data []byte, 
 	if o.ProtectionID != "" {
 		return protect(ctx, s, path, data, o, o.ProtectionID)
 	}
-	type outcome struct {
-		made string
-		err  error
-	}
-	var (
-		done = make(chan outcome)  // taken by the caller, unless it left
-		left = make(chan struct{}) // closed by the caller when it leaves
-	)
-	err = s.Go(func(life context.Context) {
-		work, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // with the caller's spans, and not its end
-		defer cancel(nil)
-		defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
-		id := NewProtectionID()
+	id := NewProtectionID()
+	made, err := outlive(ctx, s, func(work context.Context) (string, error) {
 		made, err := protect(work, s, path, data, o, id)
 		if errors.Is(err, ErrUnknown) && !o.Mode.ephemeral() { // an ephemeral one ends with the session
 			c.reapLater(s, parentOf(path), id)
 		}
+		return made, err
+	}, func(life context.Context, made string, err error) {
+		if err != nil {
+			return
+		}
+		reap(life, s, made)
+		if life.Err() != nil && !o.Mode.ephemeral() {
+			c.reapLater(s, parentOf(path), id)
+		}
+	})
+	return made, withPath(err, path)
+}
+
+// outlive does work on a goroutine of the session, which goes on when ctx ends: then the caller leaves with ErrUnknown, and left hears what
+// has become of it.
+func outlive[T any](
+	ctx context.Context, s *Session, work func(context.Context) (T, error), left func(life context.Context, v T, err error),
+) (T, error) {
+	type outcome struct {
+		v   T
+		err error
+	}
+	var (
+		none T
+		done = make(chan outcome)  // taken by the caller, unless it left
+		gone = make(chan struct{}) // closed by the caller when it leaves
+	)
+	err := s.Go(func(life context.Context) {
+		at, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // with the caller's spans, and not its end
+		defer cancel(nil)
+		defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
+		v, err := work(at)
 		select {
-		case done <- outcome{made, err}:
-		case <-left:
-			if err == nil {
-				reap(life, s, made)
-				if life.Err() != nil && !o.Mode.ephemeral() {
-					c.reapLater(s, parentOf(path), id)
-				}
-			}
+		case done <- outcome{v, err}:
+		case <-gone:
+			left(life, v, err)
 		}
 	})
 	if err != nil {
-		return "", &Error{Op: "create", Path: path, Err: err}
+		return none, err
 	}
 	select {
-	case r := <-done:
-		return r.made, r.err
+	case o := <-done:
+		return o.v, o.err
 	case <-ctx.Done():
 	}
 	select {
-	case r := <-done: // it counts
-		return r.made, r.err
+	case o := <-done: // it counts
+		return o.v, o.err
 	default:
-		close(left)
-		return "", &Error{Op: "create", Path: path, Err: unknown(context.Cause(ctx))}
+		close(gone)
+		return none, unknown(context.Cause(ctx))
 	}
 }
 
