@@ -36,9 +36,10 @@
 //	}
 //
 // A write that failed without [ErrUnknown] did not happen and will not happen. With it, the request was on its way when the connection
-// broke or the context ended. Writes are never repeated by the client, with one exception: a create with CreateOptions.Protected
-// can be recognised by its name, so a lost answer is looked up and the create repeated where it had no effect. What is not known may
-// be made known: [Client.MultiOnce] does any set, delete or transaction exactly once. Reads are repeated after a broken connection until their context ends; Options.Retry sets the pace.
+// broke or the context ended. Writes are not repeated by the client unless they can be recognised: a create with
+// CreateOptions.Protected by its name, what is done by [Client.MultiOnce] by a mark. These look for what a lost answer would have told,
+// as long as their session lives, and repeat what had no effect; so they happen exactly once. Reads are repeated after a broken
+// connection until their context ends; Options.Retry sets the pace.
 //
 // # Watches
 //
@@ -61,8 +62,8 @@
 //
 // # What this version does not promise
 //
-// A create that was cancelled may leave a node behind, which ErrUnknown says; one with CreateOptions.Protected leaves none. What
-// [Client.MultiOnce] has done can be told as long as the session lives, and not after that.
+// A create that was cancelled may leave a node behind, which ErrUnknown says; one with CreateOptions.Protected leaves none. When a session
+// ends while something is under way in it, nobody can tell any more whether that happened.
 //
 // # Concurrency
 //
