@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bellwether-zk/bellwether/client"
-	"github.com/bellwether-zk/bellwether/ensemble"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
@@ -27,60 +27,43 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const path = "/locks/one"
 
-// cable is the way from one client to its server. It can be pulled out.
+// cable is the way from one client to its servers. It can be pulled out.
 type cable struct {
-	to func(ctx context.Context, network, addr string) (net.Conn, error)
+	p *proxy.Proxy
 
-	mu    sync.Mutex
-	out   bool
-	conns []net.Conn
-}
-
-func (c *cable) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.out {
-		return nil, errors.New("cable is out")
-	}
-	conn, err := c.to(ctx, network, addr)
-	if err == nil {
-		c.conns = append(c.conns, conn)
-	}
-	return conn, err
+	mu  sync.Mutex
+	out *proxy.Fault // nil: it is not
 }
 
 // set breaks what is connected, and tells whether it may connect again.
 func (c *cable) set(out bool) {
+	c.plug()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out = out
-	for _, conn := range c.conns {
-		conn.Close()
+	if out {
+		c.out = c.p.Lose(proxy.Request(proxy.OpConnect, "").Always())
 	}
-	c.conns = nil
+	c.p.Drop()
 }
 
 func (c *cable) plug() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out = false
+	if c.out != nil {
+		c.out.End()
+		c.out = nil
+	}
 }
 
-func startServer(t *testing.T) *ensemble.Server {
+func startServer(t *testing.T) *ensembletest.Ensemble {
 	t.Helper()
-	srv, err := ensemble.Start(t.Context(), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, srv.Close()) })
-	return srv
+	return ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}})
 }
 
-func connect(t *testing.T, srv *ensemble.Server) (*client.Client, *cable) {
+func connect(t *testing.T, e *ensembletest.Ensemble) (*client.Client, *cable) {
 	t.Helper()
-	wire := &cable{to: srv.Dial}
-	c, err := client.Connect(t.Context(), srv.ConnectString(), &client.Options{SessionTimeout: 10 * time.Second, Dialer: wire.dial})
-	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
-	return c, wire
+	c := e.Connect(t)
+	return c, &cable{p: e.Proxy(c)}
 }
 
 func mustLock(t *testing.T, m *lock.Mutex) *lock.Hold {

@@ -13,7 +13,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bellwether-zk/bellwether/client"
-	"github.com/bellwether-zk/bellwether/ensemble"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -21,22 +22,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const dir, marker = "/lines/one", "spot-"
 
-func startServer(t *testing.T) *ensemble.Server {
+func startServer(t *testing.T) *ensembletest.Ensemble {
 	t.Helper()
-	srv, err := ensemble.Start(t.Context(), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, srv.Close()) })
-	return srv
+	return ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}})
 }
 
-func connect(t *testing.T, srv *ensemble.Server) (*client.Client, *link) {
+func connect(t *testing.T, e *ensembletest.Ensemble) (*client.Client, *way) {
 	t.Helper()
-	l := &link{to: srv.Dial}
-	c, err := client.Connect(t.Context(), srv.ConnectString(), &client.Options{SessionTimeout: 10 * time.Second, Dialer: l.dial})
-	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
-	return c, l
+	c := e.Connect(t)
+	return c, &way{p: e.Proxy(c)}
 }
+
+// A way is that from a client to its server.
+type way struct {
+	p    *proxy.Proxy
+	down *proxy.Fault
+}
+
+// cut ends the connection and lets no other be made, until plug.
+func (w *way) cut() {
+	w.down = w.p.Lose(proxy.Request(proxy.OpConnect, "").Always())
+	w.p.Drop()
+}
+
+func (w *way) plug() { w.down.End() }
 
 func mustTake(t *testing.T, c *client.Client, opts *ticket.Options) *ticket.Ticket {
 	t.Helper()
@@ -163,7 +172,7 @@ func TestPlaceEnds(t *testing.T) {
 		require.NoError(t, tk.Wait(t.Context()))
 		_, err := admin.Set(t.Context(), tk.Path(), []byte("__REVOKE__"), client.AnyVersion)
 		require.NoError(t, err)
-		l.drop()
+		l.p.Drop()
 		time.Sleep(5 * time.Second)
 		require.NoError(t, tk.Context().Err(), "neither a change of the data nor a reconnect ends a place")
 		require.NoError(t, admin.Delete(t.Context(), tk.Path(), client.AnyVersion))
@@ -216,13 +225,13 @@ func TestWaitEndsWithThePlace(t *testing.T) {
 
 // Whatever answer gets lost on the way in or out, there is one node while the place is held and none after.
 func TestLostAnswers(t *testing.T) {
-	for _, op := range []int32{opCreate, opCreateContainer, opExists, opChildren, opDelete, opSync} {
+	for _, op := range []proxy.Op{proxy.OpCreate, proxy.OpExists, proxy.OpGetChildren, proxy.OpDelete, proxy.OpSync} {
 		t.Run(fmt.Sprint(op), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := startServer(t)
 				c, l := connect(t, srv)
 				admin, _ := connect(t, srv)
-				l.loseAnswer(op)
+				l.p.Lose(proxy.Reply(op, "").Times(2)) // the directory is created, too
 				tk := mustTake(t, c, nil)
 				require.NoError(t, tk.Wait(t.Context()))
 				mustLine(t, admin, tk)
@@ -233,27 +242,17 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// Operation codes of the protocol.
-const (
-	opCreate          = 1
-	opDelete          = 2
-	opExists          = 3
-	opSync            = 9
-	opChildren        = 12
-	opCreateContainer = 19
-)
-
 // A Take that is cancelled at any moment leaves no node behind, nor does one whose connection breaks besides.
 func TestCancelledTakeLeavesNothing(t *testing.T) {
 	why := errors.New("the user lost interest")
-	for _, lose := range []int32{0, opCreate, opDelete, opExists} {
+	for _, lose := range []proxy.Op{proxy.OpConnect, proxy.OpCreate, proxy.OpDelete, proxy.OpExists} { // it is connected: the first is none
 		for delay := range 8 {
 			synctest.Test(t, func(t *testing.T) {
 				srv := startServer(t)
 				c, l := connect(t, srv)
 				admin, _ := connect(t, srv)
-				l.delay = time.Millisecond // so that there are moments
-				l.loseAnswer(lose)
+				l.p.Delay(proxy.Reply(proxy.OpAll, "").Always(), time.Millisecond) // so that there are moments
+				l.p.Lose(proxy.Reply(lose, ""))
 				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(delay)*2*time.Millisecond, why)
 				defer cancel()
 				tk, err := ticket.Take(ctx, c, dir, marker, nil)
