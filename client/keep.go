@@ -172,9 +172,10 @@ func (s *Session) Deadline() time.Time {
 // read and is told the truth, also when the process was stopped meanwhile. What neither can prevent is a pause between the
 // question and what is done upon its answer: for that there are fencing tokens, and checks in the same multi.
 //
-// A session with a timeout of T survives an outage of T/3 in this way, and of T/2 if Options.TickTime tells that a tick is a tenth of T or
-// less: the servers count from when the leader has heard of the session, which may be half a tick later than it was heard of, or never.
-// The signs are transactions that change nothing, and cost the servers as much as a write.
+// A session with a timeout of T survives an outage if it is connected again within T/3, and within T/2 if Options.TickTime tells that a
+// tick is a tenth of T or less: the servers count from when the leader has heard of the session, which may be half a tick later than it
+// was heard of, or never. A wall clock that is set forward by as much ends it, too: it cannot be told from a machine that slept. The signs
+// are transactions that change nothing, and cost the servers as much as a write.
 //
 // release may be called more than once. Keep fails with ctx's cause, or that of the session's end.
 func (s *Session) Keep(ctx context.Context) (release func(), err error) {

@@ -27,9 +27,9 @@
 // Holding means: the server accepted this node, nobody was ahead of it, and a majority of the servers has confirmed, lately enough, that the
 // session which owns it lives. While a lock is held its session is kept, see client.Session.Keep: when no majority confirms it any
 // more, because this process, or its server, is cut off, Hold.Context ends before the servers can give the lock to the next, be they
-// Bellwether's or Apache's; an outage shorter than a third of the session's timeout ends nothing. The Err of the context reads the clocks, so
-// that it is right after the process was stopped, too. It costs the servers eight transactions per session timeout, which change nothing, for
-// each client that holds locks, however many.
+// Bellwether's or Apache's. An outage ends nothing if the client is connected again within a third of the session's timeout. The Err of the
+// context reads the clocks, so that it is right after the process was stopped, too. It costs the servers eight transactions per session
+// timeout, which change nothing, for each client that holds locks, however many.
 //
 // What remains is the time between looking at the context and the effect of what is done then: a process may be paused right there. Work
 // that would be harmed by that carries the hold's token, a number that grows from holder to holder, to where the work takes effect, and is
