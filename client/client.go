@@ -17,7 +17,8 @@ const frameOverhead = 64
 // Client is a connection to a ZooKeeper ensemble, with one session at a time. All methods may be called by many goroutines at once.
 type Client struct {
 	*core
-	pin *Session // of a view bound to one session, else nil
+	base string   // what its paths are relative to: the chroot, or a directory below it; "" or a path without a slash at its end
+	pin  *Session // of a view bound to one session, else nil
 }
 
 // core is what a client and its views share.
@@ -46,6 +47,12 @@ type core struct {
 	loginErr   error // the last failure to authenticate
 }
 
+// client returns the client that works on everything below the chroot, in whatever session there is.
+func (c *core) client() *Client { return &Client{core: c, base: c.chroot} }
+
+// in returns a view of the client whose operations run in one session only.
+func (c *Client) in(s *Session) *Client { return &Client{core: c.core, base: c.base, pin: s} }
+
 // Connect opens a session with an ensemble and returns when a server has confirmed it. servers is a connect string as every ZooKeeper
 // client takes it: host:port pairs separated by commas, then optionally a chroot, a path every operation is relative to:
 //
@@ -71,7 +78,7 @@ func Connect(ctx context.Context, servers string, opts *Options) (*Client, error
 		_ = c.close()
 		return nil, &Error{Op: "connect", Err: err}
 	}
-	return &Client{core: c}, nil
+	return c.client(), nil
 }
 
 func newCore(servers string, opts *Options) (*core, error) {

@@ -143,7 +143,7 @@ func (g *generation) event(e zk.Event) {
 	case zk.EventNodeCreated, zk.EventNodeDeleted, zk.EventNodeDataChanged, zk.EventNodeChildrenChanged:
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.watches.fire(EventType(e.Type), e.Path, g.core.relative(e.Path))
+		g.watches.fire(EventType(e.Type), e.Path)
 	}
 }
 
@@ -166,7 +166,7 @@ func (g *generation) attach() {
 		return
 	}
 	g.session.timeout.Store(int64(g.granted.timeout))
-	g.watches.fireAll(EventReconnected, g.core.relative)
+	g.watches.fireAll(EventReconnected)
 	if g.ready {
 		g.core.publish(StateReconnected, g.session, nil)
 	}

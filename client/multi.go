@@ -25,6 +25,8 @@ const (
 	opCheck
 )
 
+var opNames = map[opKind]string{opCreate: "create", opSet: "set", opDelete: "delete", opCheck: "check"}
+
 // CreateOp makes a node as Create does. A multi makes persistent and ephemeral nodes, sequential or not; parents, protection, containers
 // and times to live are refused with ErrBadArguments.
 func CreateOp(path string, data []byte, opts *CreateOptions) Op {
@@ -64,12 +66,13 @@ func (c *Client) Multi(ctx context.Context, ops ...Op) ([]Result, error) {
 	requests := make([]any, len(ops))
 	size := 0
 	for i, op := range ops {
-		if len(op.options.ACL) == 0 {
-			op.options.ACL = c.opts.ACL
-		}
+		op.options.ACL = c.aclOf(op.path, op.options.ACL)
 		r, err := c.request(&op)
+		if err == nil {
+			err = c.permit(op.intent())
+		}
 		if err != nil {
-			return nil, &Error{Op: "multi", Path: op.path, Err: err}
+			return nil, &Error{Op: "multi", Path: op.path, Err: reason(err)}
 		}
 		requests[i] = r
 		size += fixedSize + createSize(c.absolute(op.path), op.data, op.options.ACL)
@@ -114,6 +117,15 @@ func (c *Client) request(op *Op) (any, error) {
 		return &zk.CheckVersionRequest{Path: path, Version: op.version}, nil
 	}
 	return nil, fmt.Errorf("%w: an Op made by none of its functions", ErrBadArguments)
+}
+
+// intent is what Options.Check is asked about a part.
+func (op *Op) intent() *Intent {
+	i := Intent{Op: opNames[op.kind], Path: op.path, Data: op.data}
+	if op.kind == opCreate {
+		i.Mode, i.ACL = op.options.Mode, op.options.ACL
+	}
+	return &i
 }
 
 // parts are the results of a multi and whether it failed by one of them.

@@ -68,12 +68,12 @@ const (
 type CreateOptions struct {
 	// Mode is the kind of node. Default: Persistent.
 	Mode Mode
-	// ACL is the access control list. Default: Options.ACL.
+	// ACL is the access control list. Default: Options.ACLFor, and Options.ACL.
 	ACL []ACL
 	// TTL is the time to live of the two TTL modes, at least a millisecond, and must be zero for all others.
 	TTL time.Duration
-	// Parents says what happens when the parent is missing. Default: NoParents. Parents that are made have empty data and the ACL of
-	// this create. As containers vanish by themselves, a parent is made again as often as it is found missing, until ctx ends.
+	// Parents says what happens when the parent is missing. Default: NoParents. Parents that are made have empty data, and the ACL of
+	// this create if it names one. As containers vanish by themselves, a parent is made again as often as it is found missing, until ctx ends.
 	Parents Parents
 	// Protected puts "_c_<id>-" before the last element of the path, Curator's protection, so that a create whose answer was lost
 	// can be told by its name. Create then finds out by itself, in the same session: it returns the node's path if the create took
@@ -126,7 +126,7 @@ func libraryACL(acl []ACL) []zk.ACL {
 	return out
 }
 
-func aclOf(acl []zk.ACL) []ACL {
+func aclFrom(acl []zk.ACL) []ACL {
 	out := make([]ACL, len(acl))
 	for i, a := range acl {
 		out[i] = ACL{Perms: Perm(a.Perms), Scheme: a.Scheme, ID: a.ID}

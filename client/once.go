@@ -29,9 +29,9 @@ func (c *Client) MultiOnce(ctx context.Context, dir string, ops ...Op) ([]Result
 	}
 	results, err := outlive(ctx, s, func(work context.Context) ([]Result, error) {
 		mark := join(dir, protectedPrefix+NewProtectionID()+"-mark")
-		results, err := multiOnce(work, s, dir, mark, ops, func() bool { return ctx.Err() == nil })
+		results, err := multiOnce(work, c.in(s), dir, mark, ops, func() bool { return ctx.Err() == nil })
 		if err == nil || errors.Is(err, ErrUnknown) {
-			_ = s.Go(func(life context.Context) { reap(life, s, mark) }) // if the session is over, so is the mark
+			_ = s.Go(func(life context.Context) { reap(life, c.in(s), mark) }) // if the session is over, so is the mark
 		}
 		return results, err
 	}, func(context.Context, []Result, error) {})
@@ -46,15 +46,15 @@ func (c *Client) MultiOnce(ctx context.Context, dir string, ops ...Op) ([]Result
 }
 
 // multiOnce tries until it is known to have happened, as long as somebody waits for it.
-func multiOnce(ctx context.Context, s *Session, dir, mark string, ops []Op, wanted func() bool) ([]Result, error) {
-	view, parts := s.Client(), append(slices.Clone(ops), CreateOp(mark, nil, &CreateOptions{Mode: Ephemeral}))
+func multiOnce(ctx context.Context, view *Client, dir, mark string, ops []Op, wanted func() bool) ([]Result, error) {
+	parts := append(slices.Clone(ops), CreateOp(mark, nil, &CreateOptions{Mode: Ephemeral}))
 	for {
 		results, err := view.Multi(ctx, parts...)
 		switch {
 		case err == nil:
 			return results[:len(ops)], nil
 		case len(results) > len(ops) && isNoNode(results[len(ops)].Err):
-			if err := view.makeDir(ctx, dir, &CreateOptions{ACL: view.opts.ACL, Parents: ContainerParents}); err != nil {
+			if err := view.makeDir(ctx, dir, &CreateOptions{Parents: ContainerParents}); err != nil {
 				return nil, &Error{Op: "multi", Path: dir, Err: reason(err)}
 			}
 			continue

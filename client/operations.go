@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -24,11 +25,11 @@ func (c *Client) Create(ctx context.Context, path string, data []byte, opts *Cre
 		opts = &CreateOptions{}
 	}
 	o := *opts
-	if len(o.ACL) == 0 {
-		o.ACL = c.opts.ACL
-	}
 	if err := o.check(path); err != nil {
 		return "", &Error{Op: "create", Path: path, Err: err}
+	}
+	if err := c.permit(&Intent{Op: "create", Path: path, Mode: o.Mode, Data: data, ACL: c.aclOf(path, o.ACL)}); err != nil {
+		return "", err
 	}
 	if o.Protected {
 		return c.createProtected(ctx, path, data, &o)
@@ -65,17 +66,17 @@ func (c *Client) createWithParents(ctx context.Context, path string, data []byte
 
 // create sends one create.
 func (c *Client) create(ctx context.Context, path string, data []byte, o *CreateOptions) (string, error) {
-	full, acl := c.absolute(path), libraryACL(o.ACL)
-	op := operation{name: "create", path: path, size: createSize(full, data, o.ACL), write: true}
+	full, acl := c.absolute(path), c.aclOf(path, o.ACL)
+	op := operation{name: "create", path: path, size: createSize(full, data, acl), write: true}
 	data = notNil(data)
 	made, err := run(ctx, c, op, func(conn *zk.Conn) (string, error) {
 		switch {
 		case o.Mode == Container:
-			return conn.CreateContainer(full, data, zk.FlagContainer, acl)
+			return conn.CreateContainer(full, data, zk.FlagContainer, libraryACL(acl))
 		case o.Mode.ttl():
-			return conn.CreateTTL(full, data, int32(o.Mode), acl, o.TTL)
+			return conn.CreateTTL(full, data, int32(o.Mode), libraryACL(acl), o.TTL)
 		}
-		return conn.Create(full, data, int32(o.Mode), acl)
+		return conn.Create(full, data, int32(o.Mode), libraryACL(acl))
 	})
 	if err != nil {
 		return "", err
@@ -86,12 +87,19 @@ func (c *Client) create(ctx context.Context, path string, data []byte, o *Create
 // makeDir makes a node that is only there to have children, and those above it. Somebody else making it at the same time is as good, and
 // so is an unknown outcome: the next try of the child tells.
 func (c *Client) makeDir(ctx context.Context, path string, o *CreateOptions) error {
+	if path == "/" && c.base != c.chroot { // a view's root is a node as any other to those outside
+		outside := &Client{core: c.core, base: c.chroot, pin: c.pin}
+		return outside.makeDir(ctx, outside.relative(c.base), o)
+	}
 	if path == "/" {
 		return &Error{Op: "create", Path: path, Err: fmt.Errorf("%w: the chroot %q", ErrNoNode, c.chroot)}
 	}
 	dir := CreateOptions{Mode: Container, ACL: o.ACL}
 	if o.Parents == PersistentParents {
 		dir.Mode = Persistent
+	}
+	if err := c.permit(&Intent{Op: "create", Path: path, Mode: dir.Mode, ACL: c.aclOf(path, o.ACL)}); err != nil {
+		return err
 	}
 	for {
 		_, err := c.create(ctx, path, nil, &dir)
@@ -126,6 +134,13 @@ func (c *Client) Delete(ctx context.Context, path string, version int32) error {
 	if err := checkPath(path, false); err != nil {
 		return &Error{Op: "delete", Path: path, Err: err}
 	}
+	if err := c.permit(&Intent{Op: "delete", Path: path}); err != nil {
+		return err
+	}
+	return c.delete(ctx, path, version)
+}
+
+func (c *Client) delete(ctx context.Context, path string, version int32) error {
 	full := c.absolute(path)
 	_, err := run(ctx, c, operation{name: "delete", path: path, size: len(full), write: true},
 		func(conn *zk.Conn) (struct{}, error) { return struct{}{}, conn.Delete(full, version) })
@@ -155,6 +170,9 @@ func (c *Client) Set(ctx context.Context, path string, data []byte, version int3
 	if err := checkPath(path, false); err != nil {
 		return Stat{}, &Error{Op: "set", Path: path, Err: err}
 	}
+	if err := c.permit(&Intent{Op: "set", Path: path, Data: data}); err != nil {
+		return Stat{}, err
+	}
 	full := c.absolute(path)
 	stat, err := run(ctx, c, operation{name: "set", path: path, size: len(full) + len(data), write: true},
 		func(conn *zk.Conn) (*zk.Stat, error) { return conn.Set(full, notNil(data), version) })
@@ -182,13 +200,16 @@ func (c *Client) ACL(ctx context.Context, path string) ([]ACL, Stat, error) {
 	if err != nil {
 		return nil, Stat{}, err
 	}
-	return aclOf(a.acl), statOf(a.stat), nil
+	return aclFrom(a.acl), statOf(a.stat), nil
 }
 
 // SetACL replaces a node's access control list if the list's own version, Stat.Aversion, is the given one, and returns the new Stat.
 func (c *Client) SetACL(ctx context.Context, path string, acl []ACL, aversion int32) (Stat, error) {
 	if err := checkPath(path, false); err != nil {
 		return Stat{}, &Error{Op: "setacl", Path: path, Err: err}
+	}
+	if err := c.permit(&Intent{Op: "setacl", Path: path, ACL: acl}); err != nil {
+		return Stat{}, err
 	}
 	full := c.absolute(path)
 	stat, err := run(ctx, c, operation{name: "setacl", path: path, size: createSize(full, nil, acl), write: true},
@@ -222,7 +243,7 @@ func (c *Client) AddAuth(ctx context.Context, scheme string, credential []byte) 
 		}
 		c.mu.Lock()
 		if !kept {
-			c.identities, kept = append(c.identities, a), true
+			c.identities, kept = append(slices.Clip(c.identities), a), true
 		}
 		current := c.current.conn == used
 		c.mu.Unlock()

@@ -46,6 +46,14 @@ type Options struct {
 	Auth []Auth
 	// ACL is given to nodes created without an ACL of their own. Default: everything for everybody.
 	ACL []ACL
+	// ACLFor tells which ACL a node gets that is created without one of its own, parents that are made on the way among them; where it
+	// returns none, ACL is taken. path is relative to the connect string's chroot, and as the caller wrote it: the number of a
+	// sequential node is not known yet. It is called by many goroutines. Default: ACL for all (ACLProvider in Curator).
+	ACLFor func(path string) []ACL
+	// Check is asked about each write before it is sent, and about each read that sets a watch; what it returns an error for is not sent,
+	// and fails with that error. It is called by many goroutines and must not use the client. What the client does by itself is not
+	// asked about: undoing what was cancelled, and proving that a session lives. Default: everything is sent.
+	Check func(Intent) error
 	// MaxFrame is the largest request sent and the largest answer accepted, in bytes; two buffers of this size live as long as the
 	// client. A larger request is refused with ErrTooLarge. A larger answer ends the connection, as it does in Java. Keep it equal to
 	// the servers' jute.maxbuffer. Default: 1 MiB.

@@ -86,7 +86,7 @@ func TestCheckPath(t *testing.T) {
 }
 
 func TestChroot(t *testing.T) {
-	plain, rooted := &core{}, &core{chroot: "/app"}
+	plain, rooted := &Client{}, &Client{base: "/app"}
 	for _, p := range []string{"/", "/a", "/a/b"} {
 		require.Equal(t, p, plain.absolute(p))
 		require.Equal(t, p, plain.relative(plain.absolute(p)))

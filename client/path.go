@@ -32,19 +32,30 @@ func checkPath(path string, sequential bool) error {
 	return nil
 }
 
-// absolute puts the chroot before a path, relative takes it away again. The chroot is "" or a path without a slash at its end.
-func (c *core) absolute(path string) string {
-	if path == "/" && c.chroot != "" {
-		return c.chroot
+// absolute puts the client's base before a path, relative takes it away again.
+func (c *Client) absolute(path string) string {
+	if path == "/" && c.base != "" {
+		return c.base
 	}
-	return c.chroot + path
+	return c.base + path
 }
 
-func (c *core) relative(path string) string {
-	if path == c.chroot {
+func (c *Client) relative(path string) string {
+	if path == c.base {
 		return "/"
 	}
-	return strings.TrimPrefix(path, c.chroot)
+	return strings.TrimPrefix(path, c.base)
+}
+
+// Sub returns a view of the client whose paths are relative to dir: a namespace, which the other users of the client need not know of. Its
+// "/" is dir itself, and nothing outside of dir can be named. dir need not exist; a Create in the view that makes missing parents makes it,
+// too. Views can be made of views, and are bound to a session if c is. Closing a view closes the client. The servers do not know of it,
+// where a chroot is a part of the connect string. dir must be a path, or Sub fails with ErrInvalidPath.
+func (c *Client) Sub(dir string) (*Client, error) {
+	if err := checkPath(dir, false); err != nil {
+		return nil, &Error{Op: "sub", Path: dir, Err: err}
+	}
+	return &Client{core: c.core, base: strings.TrimSuffix(c.absolute(dir), "/"), pin: c.pin}, nil
 }
 
 // parentOf returns the path of a node's parent; the root is its own.

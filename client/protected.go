@@ -60,11 +60,11 @@ func (c *Client) createProtected(ctx context.Context, path string, data []byte, 
 		return "", &Error{Op: "create", Path: path, Err: reason(err)}
 	}
 	if o.ProtectionID != "" {
-		return protect(ctx, s, path, data, o, o.ProtectionID)
+		return protect(ctx, c.in(s), path, data, o, o.ProtectionID)
 	}
 	id := NewProtectionID()
 	made, err := outlive(ctx, s, func(work context.Context) (string, error) {
-		made, err := protect(work, s, path, data, o, id)
+		made, err := protect(work, c.in(s), path, data, o, id)
 		if errors.Is(err, ErrUnknown) && !o.Mode.ephemeral() { // an ephemeral one ends with the session
 			c.reapLater(s, parentOf(path), id)
 		}
@@ -73,7 +73,7 @@ func (c *Client) createProtected(ctx context.Context, path string, data []byte, 
 		if err != nil {
 			return
 		}
-		reap(life, s, made)
+		reap(life, c.in(s), made)
 		if life.Err() != nil && !o.Mode.ephemeral() {
 			c.reapLater(s, parentOf(path), id)
 		}
@@ -125,13 +125,12 @@ func outlive[T any](
 
 // protect makes a node with an id in its name, and asks, in the same session and behind a sync, whether it is there when the answer is lost.
 // All its tries run in one session.
-func protect(ctx context.Context, s *Session, path string, data []byte, o *CreateOptions, id string) (string, error) {
+func protect(ctx context.Context, view *Client, path string, data []byte, o *CreateOptions, id string) (string, error) {
 	dir, base := parentOf(path), path[strings.LastIndexByte(path, '/')+1:]
 	named := join(dir, protectedPrefix+id+"-"+base)
-	view := s.Client()
 	for {
 		made, err := view.createWithParents(ctx, named, data, o)
-		if !errors.Is(err, ErrUnknown) || ctx.Err() != nil || s.Err() != nil {
+		if !errors.Is(err, ErrUnknown) || ctx.Err() != nil || view.pin.Err() != nil {
 			return made, withPath(err, path)
 		}
 		found, ok, lookErr := view.FindProtected(ctx, dir, id)
@@ -146,10 +145,10 @@ func protect(ctx context.Context, s *Session, path string, data []byte, o *Creat
 }
 
 // reap deletes a node that nobody else can know of, until that is certain, or not allowed, or the session is over.
-func reap(life context.Context, s *Session, path string) {
-	pauses := newPacer(s.gen.core.opts.Retry())
+func reap(life context.Context, view *Client, path string) {
+	pauses := newPacer(view.opts.Retry())
 	for {
-		err := s.Client().Delete(life, path, AnyVersion)
+		err := view.delete(life, path, AnyVersion)
 		if err == nil || isNoNode(err) || errors.Is(err, ErrNoAuth) || sleep(life, pauses.next()) != nil {
 			return
 		}
@@ -158,16 +157,16 @@ func reap(life context.Context, s *Session, path string) {
 
 // reapLater deletes the node of a create that was under way when its session ended. The servers may still have carried it out: until the
 // session has ended there too, for which twice its timeout is long enough, the node is looked for in the sessions that follow.
-func (c *core) reapLater(s *Session, dir, id string) {
+func (c *Client) reapLater(s *Session, dir, id string) {
 	patience := 2 * s.Timeout()
 	until := time.Now().Add(patience)
 	c.leftovers.Go(func() { // ends when the node is known to be gone, or may not be removed, or the client is closed
-		now := &Client{core: c}
+		now := &Client{core: c.core, base: c.base}
 		for {
 			late := time.Now().After(until)
 			path, found, err := now.FindProtected(c.life, dir, id)
 			if found {
-				err = now.Delete(c.life, path, AnyVersion)
+				err = now.delete(c.life, path, AnyVersion)
 			}
 			if errors.Is(err, ErrNoAuth) || late && !found && err == nil || sleep(c.life, patience/8) != nil {
 				return

@@ -28,8 +28,9 @@ type watchKey struct {
 // signal is a one-shot watch all waiters of one key share. event and err are written before done is closed and not after.
 type signal struct {
 	done  chan struct{}
-	event Event
+	event Event // with the absolute path
 	err   error
+	then  []func() // called when it fires, with the generation's mutex held
 
 	armed bool // the server has it
 	users int  // reads under way that would arm it
@@ -93,22 +94,22 @@ func (g *generation) wanted(key watchKey) bool {
 }
 
 // fire wakes what an event of the server concerns.
-func (w *watches) fire(t EventType, path, shown string) {
+func (w *watches) fire(t EventType, path string) {
 	for _, kind := range wokenBy[t] {
 		key := watchKey{kind, path}
 		if s := w.signals[key]; s != nil {
 			delete(w.signals, key)
-			s.event = Event{Type: t, Path: shown}
-			close(s.done)
+			s.event = Event{Type: t, Path: path}
+			s.wake()
 		}
 	}
 }
 
 // fireAll wakes everybody.
-func (w *watches) fireAll(t EventType, shown func(string) string) {
+func (w *watches) fireAll(t EventType) {
 	for key, s := range w.signals {
-		s.event = Event{Type: t, Path: shown(key.path)}
-		close(s.done)
+		s.event = Event{Type: t, Path: key.path}
+		s.wake()
 	}
 	clear(w.signals)
 }
@@ -121,9 +122,17 @@ func (w *watches) failAll(cause error) {
 	clear(w.signals)
 }
 
+// wake tells all waiters.
+func (s *signal) wake() {
+	close(s.done)
+	for _, f := range s.then {
+		f()
+	}
+}
+
 func (s *signal) fail(cause error) {
 	s.err = cause
-	close(s.done)
+	s.wake()
 }
 
 func isNoNode(err error) bool { return errors.Is(err, ErrNoNode) }

@@ -16,7 +16,7 @@ func TestSignals(t *testing.T) {
 	event := func(e EventType) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.watches.fire(e, "/a", "/a")
+		g.watches.fire(e, "/a")
 	}
 	mustBeEmpty := func() {
 		t.Helper()
@@ -53,7 +53,7 @@ func TestSignals(t *testing.T) {
 
 	s = g.take(data)
 	g.settle(data, s, true)
-	g.watches.fireAll(EventReconnected, c.relative)
+	g.watches.fireAll(EventReconnected)
 	require.Equal(t, Event{Type: EventReconnected, Path: "/a"}, s.event)
 	mustBeEmpty()
 

@@ -104,7 +104,7 @@ func (c *core) publish(state State, s *Session, err error) {
 // logStates writes a line for each state but the first. It stands beside the one who publishes, as a log may be slow.
 func (c *core) logStates() {
 	defer close(c.logged)
-	for change := range (&Client{core: c}).States(context.Background()) {
+	for change := range c.client().States(context.Background()) {
 		level := slog.LevelInfo
 		switch change.State {
 		case StateConnecting:

@@ -48,22 +48,35 @@ type Event struct {
 // Watch nobody waits for any longer needs no closing. Many goroutines may use it.
 //
 // Watches on the same path within one session share one watch on the server.
-type Watch struct{ signal *signal }
+type Watch struct {
+	signal *signal
+	gen    *generation // in which it was set
+	client *Client     // whose paths it speaks of
+}
 
 // Wait returns the event that woke the watch, waiting for it if need be. It fails with ctx's cause, or with the cause of the end of the
 // watch's session. Once woken, it returns the same answer for ever.
 func (w *Watch) Wait(ctx context.Context) (Event, error) {
 	select {
 	case <-w.signal.done:
-		return w.signal.event, w.signal.err
+		return w.woken()
 	default:
 	}
 	select {
 	case <-w.signal.done:
-		return w.signal.event, w.signal.err
+		return w.woken()
 	case <-ctx.Done():
 		return Event{}, context.Cause(ctx)
 	}
+}
+
+// woken returns what the watch was woken by.
+func (w *Watch) woken() (Event, error) {
+	e := w.signal.event
+	if w.signal.err == nil {
+		e.Path = w.client.relative(e.Path)
+	}
+	return e, w.signal.err
 }
 
 // Done returns a channel that is closed when the watch has been woken, for use in a select; Wait then tells why without waiting.
@@ -103,12 +116,15 @@ func (c *Client) ChildrenW(ctx context.Context, path string) ([]string, Stat, *W
 func readW(ctx context.Context, c *Client, name, path string, kind watchKind,
 	fn func(conn *zk.Conn, full string) (answer, error)) (answer, *Watch, error) {
 	key := watchKey{kind, c.absolute(path)}
+	if err := c.permit(&Intent{Op: name, Path: path, Watch: true}); err != nil {
+		return answer{}, nil, err
+	}
 	for {
 		s, err := c.AwaitSession(ctx)
 		if err != nil {
 			return answer{}, nil, &Error{Op: name, Path: path, Err: reason(err)}
 		}
-		a, err := read(ctx, s.Client(), name, path, func(conn *zk.Conn, full string) (answer, error) {
+		a, err := read(ctx, c.in(s), name, path, func(conn *zk.Conn, full string) (answer, error) {
 			sig := s.gen.take(key)
 			a, err := fn(conn, full)
 			s.gen.settle(key, sig, err == nil)
@@ -118,7 +134,7 @@ func readW(ctx context.Context, c *Client, name, path string, kind watchKind,
 		if err != nil && c.pin == nil && s.Err() != nil && ctx.Err() == nil {
 			continue // in the next session, or to be told that there is none
 		}
-		return a, &Watch{a.signal}, err
+		return a, &Watch{a.signal, s.gen, c}, err
 	}
 }
 
