@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log"
+	"sync/atomic"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
@@ -197,4 +199,76 @@ func ExampleClient_MultiOnce() {
 	// Output:
 	// multi /anna: version does not match
 	// 60 <nil>
+}
+
+func ExampleClient_WatchTree() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	c.Create(ctx, "/config", []byte("v1"), nil)
+	c.Create(ctx, "/config/db", []byte("db1:5432"), nil)
+	for change, err := range c.WatchTree(ctx, "/config", nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%v %s %q\n", change.Kind, change.Path, change.Data)
+		switch change.Kind {
+		case client.TreeCurrent:
+			c.Set(ctx, "/config/db", []byte("db2:5432"), client.AnyVersion)
+		case client.TreeChanged:
+			c.DeleteTree(ctx, "/config", nil)
+		}
+		if change.Kind == client.TreeRemoved && change.Path == "/config" {
+			break
+		}
+	}
+	// Output:
+	// added /config "v1"
+	// added /config/db "db1:5432"
+	// current /config ""
+	// changed /config/db "db2:5432"
+	// removed /config/db ""
+	// removed /config ""
+}
+
+func ExampleQueued() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	c.Create(ctx, "/price", []byte("100"), nil)
+	var waiting atomic.Int64
+	follow := func(ctx context.Context) iter.Seq2[client.Node, error] { return c.WatchNode(ctx, "/price") }
+	for node, err := range client.Queued(ctx, follow, func(n int) { waiting.Store(int64(n)) }) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s, and %d wait\n", node.Data, waiting.Load())
+		if string(node.Data) == "90" {
+			break
+		}
+		c.Set(ctx, "/price", []byte("90"), node.Stat.Version)
+	}
+	// Output:
+	// 100, and 0 wait
+	// 90, and 0 wait
+}
+
+func ExampleClient_Sub() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	billing, err := c.Sub("/teams/billing")
+	if err != nil {
+		log.Fatal(err)
+	}
+	path, err := billing.Create(ctx, "/flags", nil, &client.CreateOptions{Parents: client.PersistentParents})
+	fmt.Println(path, err)
+	_, there, err := c.Exists(ctx, "/teams/billing/flags")
+	fmt.Println(there, err)
+	// Output:
+	// /flags <nil>
+	// true <nil>
 }

@@ -1,6 +1,9 @@
 package client
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // watchKind is what a watch watches, by the operation that set it.
 type watchKind int
@@ -9,6 +12,8 @@ const (
 	watchData watchKind = iota
 	watchExists
 	watchChildren
+
+	kinds // how many there are
 )
 
 // wokenBy lists the kinds each of the server's events wakes (DataTree and WatchManager in Java). An event may find a kind that is not set
@@ -30,7 +35,7 @@ type signal struct {
 	done  chan struct{}
 	event Event // with the absolute path
 	err   error
-	then  []func() // called when it fires, with the generation's mutex held
+	tell  []follower
 
 	armed bool // the server has it
 	users int  // reads under way that would arm it
@@ -125,9 +130,35 @@ func (w *watches) failAll(cause error) {
 // wake tells all waiters.
 func (s *signal) wake() {
 	close(s.done)
-	for _, f := range s.then {
-		f()
+	for _, f := range s.tell {
+		f.woken(s, f.look)
 	}
+	s.tell = nil
+}
+
+// follower is told when a signal fires that was set by a look, with the generation's mutex held.
+type follower struct {
+	look  look
+	woken func(*signal, look)
+}
+
+// follow has f told when the signal fires, at once if it has.
+func (g *generation) follow(s *signal, f follower) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-s.done:
+		f.woken(s, f.look)
+	default:
+		s.tell = append(s.tell, f)
+	}
+}
+
+// unfollow forgets a follower.
+func (g *generation) unfollow(s *signal, l look) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.tell = slices.DeleteFunc(s.tell, func(f follower) bool { return f.look == l })
 }
 
 func (s *signal) fail(cause error) {

@@ -172,7 +172,7 @@ func (c *Client) WatchNode(ctx context.Context, path string) iter.Seq2[Node, err
 	same := func(a, b Node) bool {
 		return a.Exists == b.Exists && a.Stat.Czxid == b.Stat.Czxid && a.Stat.Mzxid == b.Stat.Mzxid
 	}
-	return follow(ctx, look, same)
+	return follow(ctx, c, path, look, same)
 }
 
 // Children is the set of a node's children as WatchChildren saw it.
@@ -199,11 +199,11 @@ func (c *Client) WatchChildren(ctx context.Context, path string) iter.Seq2[Child
 	same := func(a, b Children) bool {
 		return a.Exists == b.Exists && a.Stat.Czxid == b.Stat.Czxid && a.Stat.Pzxid == b.Stat.Pzxid
 	}
-	return follow(ctx, look, same)
+	return follow(ctx, c, path, look, same)
 }
 
 // follow looks, yields what is new, waits for the watch and looks again.
-func follow[T any](ctx context.Context, look func() (T, *Watch, error), same func(a, b T) bool) iter.Seq2[T, error] {
+func follow[T any](ctx context.Context, c *Client, path string, look func() (T, *Watch, error), same func(a, b T) bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var last T
 		for first := true; ; first = false {
@@ -219,12 +219,24 @@ func follow[T any](ctx context.Context, look func() (T, *Watch, error), same fun
 				}
 				last = now
 			}
-			// The end of the watch's session is no end of the loop: the next look tells whether there is another.
-			if _, err := w.Wait(ctx); err != nil && ctx.Err() != nil {
+			if err := awaitChange(ctx, c, path, w); err != nil {
 				var none T
-				yield(none, context.Cause(ctx))
+				yield(none, err)
 				return
 			}
 		}
 	}
+}
+
+// awaitChange waits until a watch is woken. The end of its session is no end of the loop: the next look tells whether there is another,
+// whose server must not know less than the last one.
+func awaitChange(ctx context.Context, c *Client, path string, w *Watch) error {
+	_, err := w.Wait(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return c.Sync(ctx, path)
 }
