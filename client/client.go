@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -26,8 +26,8 @@ type core struct {
 	servers []string
 	chroot  string
 	opts    Options
-	tracer  trace.Tracer            // nil: no spans
-	seconds metric.Float64Histogram // nil: no metrics
+	tracer  trace.Tracer // nil: no spans
+	meters  *meters      // nil: no metrics
 
 	life      context.Context // ends with the first Close
 	endLife   context.CancelCauseFunc
@@ -94,7 +94,7 @@ func newCore(servers string, opts *Options) (*core, error) {
 		servers: list, chroot: chroot, opts: o,
 		finished: make(chan struct{}), logged: make(chan struct{}),
 		moved: make(chan struct{}), listeners: make(map[*listener]struct{}),
-		identities: append([]Auth(nil), o.Auth...),
+		identities: append([]Auth(nil), o.Auth...), state: StateChange{At: time.Now()},
 	}
 	c.life, c.endLife = context.WithCancelCause(context.Background())
 	return c, c.prepareTelemetry()
@@ -233,6 +233,9 @@ func (c *core) close() error {
 		c.publish(StateClosed, last, ErrClosed)
 	}
 	<-c.logged
+	if first {
+		c.closeTelemetry()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closeErr

@@ -34,6 +34,8 @@ type generation struct {
 	pauses     *pacer
 	dials      int // since the connection was last good
 	attachedAt time.Time
+	dialledAt  time.Time
+	dialled    string // the server
 
 	mu       sync.Mutex
 	session  *Session // set at the first handshake
@@ -92,8 +94,12 @@ func (g *generation) dial(network, addr string, _ time.Duration) (net.Conn, erro
 	g.dials++
 	ctx, cancel := context.WithTimeout(g.ctx, g.core.opts.ConnectTimeout)
 	defer cancel()
-	limit := time.Now().Add(g.core.opts.ConnectTimeout)
+	g.dialledAt, g.dialled = time.Now(), addr
+	limit := g.dialledAt.Add(g.core.opts.ConnectTimeout)
 	conn, err := g.core.opts.Dialer(ctx, network, addr)
+	if g.core.opts.Hooks.Dialled != nil {
+		g.core.opts.Hooks.Dialled(addr, time.Since(g.dialledAt), err)
+	}
 	if err != nil {
 		g.core.noteDialError(err)
 		return nil, err
@@ -150,6 +156,7 @@ func (g *generation) event(e zk.Event) {
 // attach notes that a server confirmed the session.
 func (g *generation) attach() {
 	g.attachedAt = time.Now()
+	g.core.measureConnection(g.dialled, g.attachedAt.Sub(g.dialledAt))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended {

@@ -310,31 +310,32 @@ func createSize(path string, data []byte, acl []ACL) int {
 // run carries out an operation in the client's present session, or the view's own. It waits for a session where there is none,
 // repeats what is safe to repeat when the connection broke, and gives every failure its operation, path, and certainty.
 func run[T any](ctx context.Context, c *Client, op operation, fn func(*zk.Conn) (T, error)) (T, error) {
-	ctx, done := c.observe(ctx, op.name, op.path)
-	v, err := repeat(ctx, c, op, fn)
+	ctx, seen := c.observe(ctx, op.name, op.path)
+	v, tries, err := repeat(ctx, c, op, fn)
 	if err != nil {
 		err = &Error{Op: op.name, Path: op.path, Err: err}
 	}
-	done(err)
+	seen.end(ctx, tries, err)
 	return v, err
 }
 
-func repeat[T any](ctx context.Context, c *Client, op operation, fn func(*zk.Conn) (T, error)) (v T, err error) {
+func repeat[T any](ctx context.Context, c *Client, op operation, fn func(*zk.Conn) (T, error)) (v T, tries int, err error) {
 	if op.size+fixedSize > c.opts.MaxFrame {
-		return v, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, op.size+fixedSize, c.opts.MaxFrame)
+		return v, 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, op.size+fixedSize, c.opts.MaxFrame)
 	}
 	var policy backoff.BackOff
 	for {
 		if ctx.Err() != nil {
-			return v, context.Cause(ctx)
+			return v, tries, context.Cause(ctx)
 		}
 		g, err := c.generation(ctx)
 		if err != nil {
-			return v, err
+			return v, tries, err
 		}
+		tries++
 		v, err = try(ctx, g, op, fn)
 		if !repeatable(op, err) {
-			return v, err
+			return v, tries, err
 		}
 		if policy == nil {
 			policy = c.opts.Retry()
@@ -342,10 +343,13 @@ func repeat[T any](ctx context.Context, c *Client, op operation, fn func(*zk.Con
 		}
 		pause := policy.NextBackOff()
 		if pause == backoff.Stop {
-			return v, err
+			return v, tries, err
+		}
+		if c.opts.Hooks.Retried != nil {
+			c.opts.Hooks.Retried(op.name, op.path, pause, err)
 		}
 		if cause := sleep(ctx, pause); cause != nil {
-			return v, cause
+			return v, tries, cause
 		}
 	}
 }

@@ -68,9 +68,13 @@ type Options struct {
 	Retry func() backoff.BackOff
 	// Logger hears of sessions opened and lost (Info, Warn), and of each connection (Debug). Default: silence.
 	Logger *slog.Logger
+	// Hooks are told of what the client does. Default: nobody is.
+	Hooks Hooks
 	// TracerProvider makes a span for each operation, after OpenTelemetry's conventions for databases. Default: no spans.
 	TracerProvider trace.TracerProvider
-	// MeterProvider measures each operation's duration as db.client.operation.duration. Default: no metrics.
+	// MeterProvider measures operations (db.client.operation.duration), connections (db.client.connection.create_time, .count and
+	// .pending_requests), outages (bellwether.client.suspended.duration) and sessions lost (bellwether.client.session.lost), by
+	// OpenTelemetry's conventions where there are any. Default: no metrics.
 	MeterProvider metric.MeterProvider
 }
 

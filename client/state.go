@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"time"
 )
 
 // State is what a client knows of its connection.
@@ -31,8 +32,9 @@ func (s State) String() string {
 // StateChange is a state and what belongs to it.
 type StateChange struct {
 	State   State
-	Session *Session // the session it is about; nil before the first
-	Err     error    // why a session was lost or the client closed
+	At      time.Time // since when
+	Session *Session  // the session it is about; nil before the first
+	Err     error     // why a session was lost or the client closed
 }
 
 // State returns the present state of the connection.
@@ -91,7 +93,7 @@ func (c *core) publish(state State, s *Session, err error) {
 	if c.state.State == StateClosed {
 		return
 	}
-	c.state = StateChange{State: state, Session: s, Err: err}
+	c.state = StateChange{State: state, At: time.Now(), Session: s, Err: err}
 	for l := range c.listeners {
 		l.queue = append(l.queue, c.state)
 		select {
@@ -101,10 +103,16 @@ func (c *core) publish(state State, s *Session, err error) {
 	}
 }
 
-// logStates writes a line for each state but the first. It stands beside the one who publishes, as a log may be slow.
+// logStates writes a line for each state but the first, counts it, and tells the hook. It stands beside the one who publishes, as all of
+// them may be slow.
 func (c *core) logStates() {
 	defer close(c.logged)
+	count := stateMeter{meters: c.meters}
 	for change := range c.client().States(context.Background()) {
+		count.note(change)
+		if c.opts.Hooks.State != nil {
+			c.opts.Hooks.State(change)
+		}
 		level := slog.LevelInfo
 		switch change.State {
 		case StateConnecting:

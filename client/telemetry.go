@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"net"
 	"strconv"
 	"time"
 
@@ -17,7 +18,17 @@ const scope = "github.com/bellwether-zk/bellwether/client"
 
 var systemName = attribute.String("db.system.name", "zookeeper")
 
-// prepareTelemetry makes the instruments, where somebody asked for them.
+// meters are the instruments of a client, where somebody asked for them.
+type meters struct {
+	operation metric.Float64Histogram   // of each operation
+	create    metric.Float64Histogram   // of each connection
+	count     metric.Int64UpDownCounter // of connections: 1 or 0
+	suspended metric.Float64Histogram   // of each outage
+	lost      metric.Int64Counter       // of sessions
+	pending   metric.Registration       // of the requests that wait for an answer
+}
+
+// prepareTelemetry makes the tracer and the instruments.
 func (c *core) prepareTelemetry() error {
 	if c.opts.TracerProvider != nil {
 		c.tracer = c.opts.TracerProvider.Tracer(scope)
@@ -25,41 +36,160 @@ func (c *core) prepareTelemetry() error {
 	if c.opts.MeterProvider == nil {
 		return nil
 	}
-	var err error
-	c.seconds, err = c.opts.MeterProvider.Meter(scope).Float64Histogram("db.client.operation.duration",
-		metric.WithUnit("s"), metric.WithDescription("Duration of ZooKeeper operations, tries and waits included."))
-	return err
+	m := c.opts.MeterProvider.Meter(scope)
+	seconds := func(name, description string) (metric.Float64Histogram, error) {
+		return m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description))
+	}
+	var out meters
+	var errs [6]error
+	out.operation, errs[0] = seconds("db.client.operation.duration", "Duration of ZooKeeper operations, tries and waits included.")
+	out.create, errs[1] = seconds("db.client.connection.create_time", "From dialling a ZooKeeper server to its word that the session is open.")
+	out.count, errs[2] = m.Int64UpDownCounter("db.client.connection.count",
+		metric.WithUnit("{connection}"), metric.WithDescription("Connections to a ZooKeeper server, of which a client has one at a time."))
+	out.suspended, errs[3] = seconds("bellwether.client.suspended.duration", "Time without a connection, for each outage, till the next one or the end of the session.")
+	out.lost, errs[4] = m.Int64Counter("bellwether.client.session.lost",
+		metric.WithUnit("{session}"), metric.WithDescription("Sessions that ended without their user's wish."))
+	waiting, err := m.Int64ObservableUpDownCounter("db.client.connection.pending_requests",
+		metric.WithUnit("{request}"), metric.WithDescription("Requests sent and not answered yet."))
+	if err == nil {
+		out.pending, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+			o.ObserveInt64(waiting, int64(c.pending()), metric.WithAttributes(systemName))
+			return nil
+		}, waiting)
+	}
+	errs[5] = err
+	c.meters = &out
+	if err := errors.Join(errs[:]...); err != nil {
+		c.closeTelemetry()
+		return err
+	}
+	return nil
 }
 
-// observe begins the watching of one operation; the function it returns ends it. Paths go into spans only, as there is no end of them.
-func (c *core) observe(ctx context.Context, op, path string) (context.Context, func(error)) {
-	if c.tracer == nil && c.seconds == nil {
-		return ctx, func(error) {}
+// closeTelemetry forgets what would be asked of a client that is closed.
+func (c *core) closeTelemetry() {
+	if c.meters != nil && c.meters.pending != nil {
+		_ = c.meters.pending.Unregister()
 	}
-	name := attribute.String("db.operation.name", op)
-	start := time.Now()
-	var span trace.Span
+}
+
+// pending counts the requests that wait for an answer.
+func (c *core) pending() int {
+	c.mu.Lock()
+	g := c.current
+	c.mu.Unlock()
+	if g == nil {
+		return 0
+	}
+	g.ledger.mu.Lock()
+	defer g.ledger.mu.Unlock()
+	return len(g.ledger.pending)
+}
+
+// observation is an operation that somebody wants to be told of; its zero value is one that nobody asked about.
+type observation struct {
+	c        *core
+	op, path string
+	start    time.Time
+	span     trace.Span
+}
+
+// observe begins the watching of one operation; the observation's end ends it. Paths go into spans and hooks only, as there is no end of them.
+func (c *core) observe(ctx context.Context, op, path string) (context.Context, observation) {
+	if c.tracer == nil && c.meters == nil && c.opts.Hooks.Done == nil {
+		return ctx, observation{}
+	}
+	o := observation{c: c, op: op, path: path, start: time.Now()}
 	if c.tracer != nil {
-		ctx, span = c.tracer.Start(ctx, op, trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithAttributes(systemName, name, attribute.String("db.zookeeper.path", path)))
+		ctx, o.span = c.tracer.Start(ctx, op, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+			systemName, attribute.String("db.operation.name", op), attribute.String("db.zookeeper.path", path)))
 	}
-	return ctx, func(err error) {
-		attrs := []attribute.KeyValue{systemName, name}
-		if err != nil {
-			attrs = append(attrs, attribute.String("error.type", errorType(err)))
-		}
-		if c.seconds != nil {
-			c.seconds.Record(ctx, time.Since(start).Seconds(), metric.WithAttributes(attrs...))
-		}
-		if span == nil {
-			return
-		}
-		if err != nil {
-			span.SetAttributes(attrs[2:]...)
-			span.SetStatus(codes.Error, err.Error())
-		}
-		span.End()
+	return ctx, o
+}
+
+// end tells how an operation ended, after so many tries.
+func (o *observation) end(ctx context.Context, tries int, err error) {
+	if o.c == nil {
+		return
 	}
+	took := time.Since(o.start)
+	if done := o.c.opts.Hooks.Done; done != nil {
+		done(OperationDone{Op: o.op, Path: o.path, Took: took, Tries: tries, Err: err})
+	}
+	attrs := []attribute.KeyValue{systemName, attribute.String("db.operation.name", o.op)}
+	if err != nil {
+		attrs = append(attrs, attribute.String("error.type", errorType(err)))
+	}
+	if o.c.meters != nil {
+		o.c.meters.operation.Record(ctx, took.Seconds(), metric.WithAttributes(attrs...))
+	}
+	if o.span == nil {
+		return
+	}
+	if err != nil {
+		o.span.SetAttributes(attrs[2:]...)
+		o.span.SetStatus(codes.Error, err.Error())
+	}
+	o.span.End()
+}
+
+// stateMeter makes measurements of the states of a connection, one after the other.
+type stateMeter struct {
+	*meters     // nil: none
+	connected   bool
+	suspendedAt time.Time // zero when connected
+}
+
+func (m *stateMeter) note(change StateChange) {
+	if m.meters == nil {
+		return
+	}
+	ctx := context.Background()
+	connected := change.State == StateConnected || change.State == StateReconnected
+	if connected != m.connected {
+		step := int64(1)
+		if m.connected {
+			step = -1
+		}
+		m.count.Add(ctx, step, metric.WithAttributes(systemName, attribute.String("db.client.connection.state", "used")))
+		m.connected = connected
+	}
+	if !m.suspendedAt.IsZero() {
+		m.suspended.Record(ctx, change.At.Sub(m.suspendedAt).Seconds(), metric.WithAttributes(systemName))
+		m.suspendedAt = time.Time{}
+	}
+	switch change.State {
+	case StateSuspended:
+		m.suspendedAt = change.At
+	case StateLost:
+		m.lost.Add(ctx, 1, metric.WithAttributes(systemName, attribute.String("error.type", lossType(change.Err))))
+	}
+}
+
+// measureConnection notes how long it took to connect, from the first byte dialled to the open session.
+func (c *core) measureConnection(server string, took time.Duration) {
+	if c.meters == nil {
+		return
+	}
+	host, port, _ := net.SplitHostPort(server)
+	attrs := []attribute.KeyValue{systemName, attribute.String("server.address", host)}
+	if n, err := strconv.Atoi(port); err == nil {
+		attrs = append(attrs, attribute.Int("server.port", n))
+	}
+	c.meters.create.Record(context.Background(), took.Seconds(), metric.WithAttributes(attrs...))
+}
+
+// lossType names why a session was lost.
+func lossType(cause error) string {
+	switch {
+	case errors.Is(cause, errSilence):
+		return "silence"
+	case errors.Is(cause, errUnproved):
+		return "unproved"
+	case errors.Is(cause, ErrAuthFailed):
+		return "auth_failed"
+	}
+	return "expired"
 }
 
 // errorType names a failure with few different words: ZooKeeper's code, or what happened on this side.

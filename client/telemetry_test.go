@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -20,13 +21,18 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 )
 
-// recorder keeps what it is told of spans and durations.
+// recorder keeps what it is told of spans and measurements.
 type recorder struct {
-	tracenoop.TracerProvider
-	metricnoop.MeterProvider
 	mu        sync.Mutex
 	spans     []*span
-	durations []attribute.Set
+	measured  map[string][]measurement
+	callbacks map[*registration]bool
+}
+
+// measurement is one value of an instrument.
+type measurement struct {
+	value float64
+	attrs attribute.Set
 }
 
 type spans struct {
@@ -49,9 +55,37 @@ type meter struct {
 	*recorder
 }
 
-type histogram struct {
-	metricnoop.Float64Histogram
+// instrument is what those of all kinds have in common.
+type instrument struct {
 	*recorder
+	name string
+}
+
+type (
+	histogram struct {
+		metricnoop.Float64Histogram
+		instrument
+	}
+	counter struct {
+		metricnoop.Int64Counter
+		instrument
+	}
+	upDown struct {
+		metricnoop.Int64UpDownCounter
+		instrument
+	}
+)
+
+type registration struct {
+	metricnoop.Registration
+	*recorder
+	ask metric.Callback
+}
+
+// observer hands on what a callback observes.
+type observer struct {
+	metricnoop.Observer
+	values []int64
 }
 
 type span struct {
@@ -67,14 +101,78 @@ func (s spans) Tracer(string, ...trace.TracerOption) trace.Tracer {
 }
 func (m meters) Meter(string, ...metric.MeterOption) metric.Meter { return meter{recorder: m.recorder} }
 
-func (m meter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
-	return histogram{recorder: m.recorder}, nil
+func (m meter) Float64Histogram(name string, _ ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return histogram{instrument: instrument{recorder: m.recorder, name: name}}, nil
 }
 
-func (h histogram) Record(_ context.Context, _ float64, opts ...metric.RecordOption) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.durations = append(h.durations, metric.NewRecordConfig(opts).Attributes())
+func (m meter) Int64Counter(name string, _ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	return counter{instrument: instrument{recorder: m.recorder, name: name}}, nil
+}
+
+func (m meter) Int64UpDownCounter(name string, _ ...metric.Int64UpDownCounterOption) (metric.Int64UpDownCounter, error) {
+	return upDown{instrument: instrument{recorder: m.recorder, name: name}}, nil
+}
+
+func (m meter) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := &registration{recorder: m.recorder, ask: f}
+	if m.callbacks == nil {
+		m.callbacks = make(map[*registration]bool)
+	}
+	m.callbacks[r] = true
+	return r, nil
+}
+
+func (r *registration) Unregister() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.callbacks, r)
+	return nil
+}
+
+func (o *observer) ObserveInt64(_ metric.Int64Observable, value int64, _ ...metric.ObserveOption) {
+	o.values = append(o.values, value)
+}
+
+func (i instrument) note(value float64, attrs attribute.Set) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.measured == nil {
+		i.measured = make(map[string][]measurement)
+	}
+	i.measured[i.name] = append(i.measured[i.name], measurement{value, attrs})
+}
+
+func (h histogram) Record(_ context.Context, value float64, opts ...metric.RecordOption) {
+	h.note(value, metric.NewRecordConfig(opts).Attributes())
+}
+
+func (c counter) Add(_ context.Context, value int64, opts ...metric.AddOption) {
+	c.note(float64(value), metric.NewAddConfig(opts).Attributes())
+}
+
+func (c upDown) Add(_ context.Context, value int64, opts ...metric.AddOption) {
+	c.note(float64(value), metric.NewAddConfig(opts).Attributes())
+}
+
+// values returns what an instrument was told so far.
+func (r *recorder) values(name string) (values []float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.measured[name] {
+		values = append(values, m.value)
+	}
+	return values
+}
+
+// attribute returns an attribute of the last measurement of an instrument.
+func (r *recorder) attribute(name, key string) (string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.measured[name]
+	v, ok := all[len(all)-1].attrs.Value(attribute.Key(key))
+	return v.String(), ok
 }
 
 func (t tracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
@@ -108,11 +206,101 @@ func TestTelemetry(t *testing.T) {
 		for _, s := range r.spans {
 			require.True(t, s.ended)
 		}
-		require.Len(t, r.durations, 2)
-		op, _ := r.durations[1].Value("db.operation.name")
-		require.Equal(t, "get", op.AsString())
-		_, hasPath := r.durations[1].Value("db.zookeeper.path")
+		const duration = "db.client.operation.duration"
+		require.Len(t, r.values(duration), 2)
+		op, _ := r.attribute(duration, "db.operation.name")
+		require.Equal(t, "get", op)
+		_, hasPath := r.attribute(duration, "db.zookeeper.path")
 		require.False(t, hasPath, "there is no end of paths")
+	})
+}
+
+// The connection is measured as it comes and goes, and nothing asks a client that is closed.
+func TestConnectionMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{}
+		c, l := connect(t, startServer(t, nil), &client.Options{MeterProvider: meters{recorder: r}})
+		synctest.Wait()
+		require.Equal(t, []float64{1}, r.values("db.client.connection.count"))
+		l.drop()
+		time.Sleep(time.Second)
+		require.Equal(t, []float64{1, -1, 1}, r.values("db.client.connection.count"))
+		require.Len(t, r.values("bellwether.client.suspended.duration"), 1)
+		require.Empty(t, r.values("bellwether.client.session.lost"))
+		l.cut()
+		time.Sleep(time.Minute)
+		require.Equal(t, []float64{1}, r.values("bellwether.client.session.lost"))
+		why, _ := r.attribute("bellwether.client.session.lost", "error.type")
+		require.Equal(t, "silence", why)
+		outages := r.values("bellwether.client.suspended.duration")
+		require.Len(t, outages, 2)
+		require.InDelta(t, 10, outages[1], 6)
+		l.plug()
+		_, err := c.AwaitSession(t.Context())
+		require.NoError(t, err)
+		require.Len(t, r.values("db.client.connection.create_time"), 3)
+		_, ok := r.attribute("db.client.connection.create_time", "server.port")
+		require.True(t, ok)
+
+		require.Len(t, r.callbacks, 1)
+		ask := func() int64 {
+			var o observer
+			for callback := range r.callbacks {
+				require.NoError(t, callback.ask(t.Context(), &o))
+			}
+			return o.values[0]
+		}
+		synctest.Wait()
+		require.Zero(t, ask())
+		l.mute()
+		go c.Get(t.Context(), "/") // ends with the client
+		synctest.Wait()
+		require.EqualValues(t, 1, ask())
+		c.Close()
+		require.Empty(t, r.callbacks)
+		require.Equal(t, []float64{1, -1, 1, -1, 1, -1}, r.values("db.client.connection.count"))
+	})
+}
+
+func TestHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		var mu sync.Mutex
+		say := func(format string, args ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, fmt.Sprintf(format, args...))
+		}
+		hear := func() []string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			out := told
+			told = nil
+			return out
+		}
+		c, l := connect(t, startServer(t, nil), &client.Options{Hooks: client.Hooks{
+			State:   func(s client.StateChange) { say("state %v at %v", s.State, !s.At.IsZero()) },
+			Dialled: func(server string, took time.Duration, err error) { say("dialled %v %v", took, err) },
+			Retried: func(op, path string, pause time.Duration, err error) {
+				say("retried %s %s %v %v", op, path, pause > 0, err)
+			},
+			Done: func(o client.OperationDone) { say("done %s %s %d %v", o.Op, o.Path, o.Tries, o.Err) },
+		}})
+		require.ElementsMatch(t, []string{"state connecting at true", "dialled 0s <nil>", "state connected at true"}, hear())
+		_, _, err := c.Get(t.Context(), "/no")
+		require.Error(t, err)
+		require.Equal(t, []string{"done get /no 1 get /no: node does not exist"}, hear())
+		l.loseAnswer(9)
+		require.NoError(t, c.Sync(t.Context(), "/"))
+		require.ElementsMatch(t, []string{
+			"retried sync / true connection lost", "state suspended at true", "dialled 0s <nil>", "state reconnected at true", "done sync / 2 <nil>",
+		}, hear())
+		c.Close()
+		require.Equal(t, []string{"state closed at true"}, hear())
+		_, _, err = c.Get(t.Context(), "/")
+		require.Error(t, err)
+		require.Equal(t, []string{"done get / 0 get /: client closed"}, hear())
 	})
 }
 
