@@ -215,30 +215,33 @@ func (c *core) bury(g *generation) {
 // An error says that no server confirmed the end of the session: its ephemeral nodes stay until its timeout is over.
 func (c *Client) Close() error { return c.close() }
 
-func (c *core) close() error {
+// markClosed lets nothing begin any more.
+func (c *core) markClosed() {
 	c.mu.Lock()
-	first := !c.closed
-	c.closed = true
-	c.mu.Unlock()
-	if first {
-		c.endLife(ErrClosed)
+	if !c.closed {
+		c.closed = true
+		c.wakeLocked()
 	}
+	c.mu.Unlock()
+	c.endLife(ErrClosed)
+}
+
+func (c *core) close() error {
+	c.markClosed()
 	<-c.finished
 	c.leftovers.Wait()
-	if first {
-		c.mu.Lock()
-		c.wakeLocked()
-		last := c.state.Session
-		c.mu.Unlock()
-		c.publish(StateClosed, last, ErrClosed)
-	}
+	c.publish(StateClosed, c.lastSession(), ErrClosed) // once: nothing is published behind it
 	<-c.logged
-	if first {
-		c.closeTelemetry()
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closeErr
+}
+
+// lastSession returns the session the last state was about.
+func (c *core) lastSession() *Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.Session
 }
 
 // Session returns the present session, or the last one when it is over and no other is open yet. It does not wait and never returns nil.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-zookeeper/zk"
+
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble"
 )
@@ -271,4 +273,53 @@ func ExampleClient_Sub() {
 	// Output:
 	// /flags <nil>
 	// true <nil>
+}
+
+func ExampleWrap() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, &ensemble.Options{Addr: "127.0.0.1:0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	conn, events, err := zk.Connect([]string{srv.ConnectString()}, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	c, err := client.Wrap(ctx, conn, events, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close() // and conn with it
+	_, err = c.Create(ctx, "/greeting", []byte("hello"), nil)
+	fmt.Println(err)
+	_, err = c.Session().Keep(ctx)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// session of a wrapped connection cannot be kept
+}
+
+func ExampleHooks() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial, Hooks: client.Hooks{
+		Done: func(o client.OperationDone) {
+			fmt.Printf("%s %s took %d try: %v\n", o.Op, o.Path, o.Tries, o.Err == nil)
+		},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	c.Create(ctx, "/a", nil, nil)
+	c.Get(ctx, "/b")
+	// Output:
+	// create /a took 1 try: true
+	// get /b took 1 try: false
 }

@@ -18,12 +18,13 @@ import (
 //
 // The library calls event and dial from its own goroutine. All that is decided here is decided under mu, and end happens once.
 type generation struct {
-	core   *core
-	number int
-	conn   *zk.Conn
-	events <-chan zk.Event
-	start  time.Time
-	calls  sync.WaitGroup // the library's calls under way
+	core    *core
+	number  int
+	conn    *zk.Conn
+	foreign bool // the connection is not of the client's making, see Wrap
+	events  <-chan zk.Event
+	start   time.Time
+	calls   sync.WaitGroup // the library's calls under way
 
 	ctx         context.Context // ends with the session, with its cause
 	cancel      context.CancelCauseFunc
@@ -156,7 +157,9 @@ func (g *generation) event(e zk.Event) {
 // attach notes that a server confirmed the session.
 func (g *generation) attach() {
 	g.attachedAt = time.Now()
-	g.core.measureConnection(g.dialled, g.attachedAt.Sub(g.dialledAt))
+	if !g.foreign {
+		g.core.measureConnection(g.dialled, g.attachedAt.Sub(g.dialledAt))
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended {
@@ -188,8 +191,10 @@ func (g *generation) detach() {
 		return
 	}
 	g.attached = false
-	silence := time.Since(g.start) - time.Duration(g.heardAt.Load())
-	g.timer = time.AfterFunc(g.session.Timeout()-silence, g.giveUp)
+	if !g.foreign { // else the session goes on for as long as the library likes
+		silence := time.Since(g.start) - time.Duration(g.heardAt.Load())
+		g.timer = time.AfterFunc(g.session.Timeout()-silence, g.giveUp)
+	}
 	if g.ready {
 		g.core.publish(StateSuspended, g.session, nil)
 	}

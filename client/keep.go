@@ -177,9 +177,12 @@ func (s *Session) Deadline() time.Time {
 // was heard of, or never. A wall clock that is set forward by as much ends it, too: it cannot be told from a machine that slept. The signs
 // are transactions that change nothing, and cost the servers as much as a write.
 //
-// release may be called more than once. Keep fails with ctx's cause, or that of the session's end.
+// release may be called more than once. Keep fails with ctx's cause, or that of the session's end, and with ErrWrapped.
 func (s *Session) Keep(ctx context.Context) (release func(), err error) {
 	g := s.gen
+	if g.foreign {
+		return nil, ErrWrapped
+	}
 	if err := g.keep(); err != nil {
 		return nil, err
 	}

@@ -398,6 +398,7 @@ func call[T any](ctx context.Context, g *generation, fn func(*zk.Conn) (T, error
 	if err := g.begin(); err != nil {
 		return v, fmt.Errorf("%w: %w", errNotBegun, err)
 	}
+	fn = within(g, fn)
 	if ctx.Done() == nil {
 		defer g.calls.Done()
 		v, err = fn(g.conn)

@@ -107,6 +107,7 @@ func (c *core) publish(state State, s *Session, err error) {
 // them may be slow.
 func (c *core) logStates() {
 	defer close(c.logged)
+	defer c.closeTelemetry()
 	count := stateMeter{meters: c.meters}
 	for change := range c.client().States(context.Background()) {
 		count.note(change)

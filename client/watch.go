@@ -126,7 +126,13 @@ func readW(ctx context.Context, c *Client, name, path string, kind watchKind,
 		}
 		a, err := read(ctx, c.in(s), name, path, func(conn *zk.Conn, full string) (answer, error) {
 			sig := s.gen.take(key)
-			a, err := fn(conn, full)
+			var a answer
+			var err error
+			if s.gen.foreign {
+				a, err = s.gen.watchByLibrary(key, sig, fn)
+			} else {
+				a, err = fn(conn, full)
+			}
 			s.gen.settle(key, sig, err == nil)
 			a.signal = sig
 			return a, err

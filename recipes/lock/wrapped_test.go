@@ -1,0 +1,39 @@
+package lock_test
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/recipes/lock"
+)
+
+// Over a connection that cannot promise when its session ends, nothing is locked, and nothing left.
+func TestNothingIsLockedOverAWrappedConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		conn, events, err := zk.Connect([]string{e.ConnectString()}, 10*time.Second, zk.WithLogger(log.New(io.Discard, "", 0)),
+			zk.WithDialer(func(network, addr string, _ time.Duration) (net.Conn, error) {
+				return e.Dial(context.Background(), network, addr)
+			}))
+		require.NoError(t, err)
+		c, err := client.Wrap(t.Context(), conn, events, nil)
+		require.NoError(t, err)
+		defer c.Close()
+		_, err = lock.NewMutex(c, "/lock", nil).Lock(t.Context())
+		require.ErrorIs(t, err, client.ErrWrapped)
+		time.Sleep(time.Second)
+		names, _, err := c.Children(t.Context(), "/lock")
+		require.NoError(t, err)
+		require.Empty(t, names)
+	})
+}
