@@ -50,8 +50,9 @@ type core struct {
 // client returns the client that works on everything below the chroot, in whatever session there is.
 func (c *core) client() *Client { return &Client{core: c, base: c.chroot} }
 
-// in returns a view of the client whose operations run in one session only.
-func (c *Client) in(s *Session) *Client { return &Client{core: c.core, base: c.base, pin: s} }
+// In returns a view of this client, with the paths of this client, whose operations run in one of its sessions only, as those of
+// [Session.Client] do. For code that is given a client and a session: it stays below the directory of [Client.Sub].
+func (c *Client) In(s *Session) *Client { return &Client{core: c.core, base: c.base, pin: s} }
 
 // Connect opens a session with an ensemble and returns when a server has confirmed it. servers is a connect string as every ZooKeeper
 // client takes it: host:port pairs separated by commas, then optionally a chroot, a path every operation is relative to:

@@ -29,9 +29,9 @@ func (c *Client) MultiOnce(ctx context.Context, dir string, ops ...Op) ([]Result
 	}
 	results, err := outlive(ctx, s, func(work context.Context) ([]Result, error) {
 		mark := join(dir, protectedPrefix+NewProtectionID()+"-mark")
-		results, err := multiOnce(work, c.in(s), dir, mark, ops, func() bool { return ctx.Err() == nil })
+		results, err := multiOnce(work, c.In(s), dir, mark, ops, func() bool { return ctx.Err() == nil })
 		if err == nil || errors.Is(err, ErrUnknown) {
-			_ = s.Go(func(life context.Context) { reap(life, c.in(s), mark) }) // if the session is over, so is the mark
+			_ = s.Go(func(life context.Context) { reap(life, c.In(s), mark) }) // if the session is over, so is the mark
 		}
 		return results, err
 	}, func(context.Context, []Result, error) {})

@@ -60,11 +60,11 @@ func (c *Client) createProtected(ctx context.Context, path string, data []byte, 
 		return "", &Error{Op: "create", Path: path, Err: reason(err)}
 	}
 	if o.ProtectionID != "" {
-		return protect(ctx, c.in(s), path, data, o, o.ProtectionID)
+		return protect(ctx, c.In(s), path, data, o, o.ProtectionID)
 	}
 	id := NewProtectionID()
 	made, err := outlive(ctx, s, func(work context.Context) (string, error) {
-		made, err := protect(work, c.in(s), path, data, o, id)
+		made, err := protect(work, c.In(s), path, data, o, id)
 		if errors.Is(err, ErrUnknown) && !o.Mode.ephemeral() { // an ephemeral one ends with the session
 			c.reapLater(s, parentOf(path), id)
 		}
@@ -73,7 +73,7 @@ func (c *Client) createProtected(ctx context.Context, path string, data []byte, 
 		if err != nil {
 			return
 		}
-		reap(life, c.in(s), made)
+		reap(life, c.In(s), made)
 		if life.Err() != nil && !o.Mode.ephemeral() {
 			c.reapLater(s, parentOf(path), id)
 		}

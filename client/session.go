@@ -41,8 +41,9 @@ func (s *Session) Err() error {
 }
 
 // Client returns a view of the client whose operations run in this session only: once it is over they fail with its cause, where the
-// client itself would go on in the next one. Closing the view closes the client.
-func (s *Session) Client() *Client { return s.gen.core.client().in(s) }
+// client itself would go on in the next one. Its paths are relative to the connect string's chroot; [Client.In] keeps those of a view.
+// Closing the view closes the client.
+func (s *Session) Client() *Client { return s.gen.core.client().In(s) }
 
 // Go runs f on a goroutine that belongs to the session, for work that must go on when the one who began it has left, and must not go on
 // when the session is over. The context is the session's; f returns soon after it ended, since the next session and Client.Close

@@ -124,7 +124,7 @@ func readW(ctx context.Context, c *Client, name, path string, kind watchKind,
 		if err != nil {
 			return answer{}, nil, &Error{Op: name, Path: path, Err: reason(err)}
 		}
-		a, err := read(ctx, c.in(s), name, path, func(conn *zk.Conn, full string) (answer, error) {
+		a, err := read(ctx, c.In(s), name, path, func(conn *zk.Conn, full string) (answer, error) {
 			sig := s.gen.take(key)
 			var a answer
 			var err error

@@ -79,7 +79,7 @@ func Take(ctx context.Context, c *client.Client, dir, marker string, opts *Optio
 	if err != nil {
 		return nil, err
 	}
-	t.session, t.view = s, s.Client()
+	t.session, t.view = s, c.In(s)
 	t.ctx, t.cancel = context.WithCancelCause(s.Context())
 	if err := t.join(ctx); err != nil {
 		t.cancel(err)

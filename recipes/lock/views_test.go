@@ -37,3 +37,27 @@ func TestNothingIsLockedOverAWrappedConnection(t *testing.T) {
 		require.Empty(t, names)
 	})
 }
+
+// A lock of a view of the client is the same lock as the whole client's, at the path where it is.
+func TestLockOfAView(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		whole := e.Connect(t)
+		c, err := whole.Sub("/team")
+		require.NoError(t, err)
+		m := lock.NewMutex(c, "/lock", nil)
+		hold, err := m.Lock(ctx)
+		require.NoError(t, err)
+		_, err = c.Create(ctx, "/state", nil, nil)
+		require.NoError(t, err)
+		_, err = c.Multi(ctx, hold.Guard(), client.SetOp("/state", []byte("mine"), 0))
+		require.NoError(t, err)
+		_, err = lock.NewMutex(e.Connect(t), "/team/lock", nil).TryLock(ctx)
+		require.ErrorIs(t, err, lock.ErrHeld)
+		require.NoError(t, hold.Release(ctx))
+		other, err := lock.NewMutex(whole, "/team/lock", nil).Lock(ctx)
+		require.NoError(t, err)
+		require.NoError(t, other.Release(ctx))
+	})
+}
