@@ -45,7 +45,25 @@
 //
 // [Client.GetW], [Client.ExistsW] and [Client.ChildrenW] read and return a [Watch], which wakes once when what was read may
 // have changed. It also wakes when the connection was made anew, since what a server reports about the meantime is not complete in every
-// case; so waking means: read again. [Client.WatchNode] and [Client.WatchChildren] do the reading again, as loops.
+// case; so waking means: read again. [Client.WatchNode], [Client.WatchChildren] and [Client.WatchTree] do the reading again, as loops over
+// what has changed, in one session after the other:
+//
+//	for change, err := range c.WatchTree(ctx, "/config", nil) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(change.Kind, change.Path)
+//	}
+//
+// A loop that is slower than the changes is told of the last state, not of each; one that wants each puts [Queued] in between. All loops and
+// watches on one path share one watch on the server.
+//
+// # Places
+//
+// A path is relative to the chroot of the connect string. [Client.Sub] is a view of a directory, for parts of a program that need not know
+// where they are; Options.ACLFor gives nodes the ACL of their place; Options.Check is asked about each write before it is sent, and package
+// client/schema makes such checks from rules. Package client/typed has values instead of bytes, and package client/migrate changes to a
+// tree that are made once.
 //
 // # Who is sure of a session
 //
@@ -59,6 +77,13 @@
 //
 // That rests on clocks which differ in their pace by less than a tenth, and cannot help against a pause between the question and
 // what is done upon its answer. What must not happen twice needs a fencing token, or a check in the same multi.
+//
+// # Looking on
+//
+// [Client.States] tells of the connection, Options.Hooks are functions to be told of it and of the operations; spans and metrics go to
+// OpenTelemetry's API, lines to log/slog. None of it happens, or costs anything, unless it is asked for.
+//
+// [Wrap] makes a client of a connection that other code has made, for those who cannot change that, and says what that costs.
 //
 // # What this version does not promise
 //
