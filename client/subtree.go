@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // TreeChangeKind says what became of a node of a subtree.
@@ -43,11 +44,17 @@ type TreeChange struct {
 	Data []byte // of a node that was added or changed
 	Stat Stat   // of a node that was removed the last one that was seen
 	Err  error  // why the node cannot be read, such as ErrNoAuth: it is known by its name, and nothing below it
+
+	// At is of a TreeCurrent: all that was told is what a server knew then, or later. It is behind the end of the last outage.
+	At time.Time
 }
+
+// NodeOnly is a depth: a node without its children.
+const NodeOnly = -1
 
 // WatchTreeOptions say what of a subtree is watched. The zero value works, and nil means the zero value.
 type WatchTreeOptions struct {
-	// Depth is how many levels below the path are watched: 1 for the path and its children. Default: all.
+	// Depth is how many levels below the path are watched: 1 for the path and its children, NodeOnly for the path alone. Default: all.
 	Depth int
 }
 
@@ -67,7 +74,7 @@ func (c *Client) WatchTree(ctx context.Context, path string, opts *WatchTreeOpti
 		depth = opts.Depth
 	}
 	return func(yield func(TreeChange, error) bool) {
-		if err := checkPath(path, false); err != nil || depth < 0 {
+		if err := checkPath(path, false); err != nil || depth < NodeOnly {
 			if err == nil {
 				err = fmt.Errorf("%w: depth %d", ErrBadArguments, depth)
 			}
@@ -75,7 +82,7 @@ func (c *Client) WatchTree(ctx context.Context, path string, opts *WatchTreeOpti
 			return
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
-		w := treeWatch{c: c, subtree: newSubtree(path, depth), results: make(chan seen, walkers), awake: woken{some: make(chan struct{}, 1)}}
+		w := treeWatch{c: c, subtree: newSubtree(path, depth), results: make(chan seen, walkers), awake: woken{some: make(chan struct{}, 1)}, since: time.Now()}
 		defer w.unfollow()
 		defer w.reading.Wait()
 		defer cancel(nil)
@@ -89,15 +96,19 @@ type treeWatch struct {
 	subtree *subtree
 	results chan seen // of the reads under way, of which there are at most as many as it holds
 	reading sync.WaitGroup
-	under   int   // how many reads are under way
-	awake   woken // watches that have fired
-	behind  bool  // another session begins, whose server may not know yet what was seen already
+	under   int       // how many reads are under way
+	awake   woken     // watches that have fired
+	behind  bool      // another session begins, whose server may not know yet what was seen already
+	since   time.Time // when it was last begun to read everything
 }
 
 // run goes on until the caller has enough, or an error.
 func (w *treeWatch) run(ctx context.Context, yield func(TreeChange, error) bool) {
 	for {
 		for _, change := range w.subtree.told() {
+			if change.Kind == TreeCurrent {
+				change.At = w.since
+			}
 			if !yield(change, nil) {
 				return
 			}
@@ -106,8 +117,11 @@ func (w *treeWatch) run(ctx context.Context, yield func(TreeChange, error) bool)
 			yield(TreeChange{}, err)
 			return
 		}
-		if w.under == 0 && w.subtree.settle() {
-			continue
+		if w.under == 0 {
+			w.wake()
+			if w.subtree.settle() || len(w.subtree.wants) > 0 {
+				continue
+			}
 		}
 		select {
 		case r := <-w.results:
@@ -187,8 +201,12 @@ func (w *treeWatch) take(r seen) error {
 func (w *treeWatch) wake() {
 	for _, a := range w.awake.all() {
 		over := a.signal.err != nil
+		again := over || a.signal.event.Type == EventReconnected
 		w.behind = w.behind || over
-		w.subtree.wake(a.look, a.signal, over || a.signal.event.Type == EventReconnected)
+		if again {
+			w.since = time.Now()
+		}
+		w.subtree.wake(a.look, a.signal, again)
 	}
 }
 
@@ -239,7 +257,7 @@ func (w *woken) all() []awoken {
 // what there is to tell.
 type subtree struct {
 	root    *treeNode
-	depth   int // 0: all
+	depth   int // 0: all; or NodeOnly
 	wants   []look
 	changes []TreeChange
 	stale   bool   // not everything was read since the beginning, or a reconnect
@@ -376,7 +394,7 @@ func (t *subtree) takeData(n *treeNode, r seen) {
 		}
 		n.told, n.denied, n.stat = true, false, r.stat
 		t.tell(TreeChange{Kind: kind, Path: n.path, Data: r.data, Stat: r.stat})
-		if r.stat.EphemeralOwner == 0 && (t.depth == 0 || n.level < t.depth) {
+		if r.stat.EphemeralOwner == 0 && t.depth != NodeOnly && (t.depth == 0 || n.level < t.depth) {
 			t.want(n, watchChildren)
 		}
 	case n.stat.Czxid != r.stat.Czxid:

@@ -157,7 +157,7 @@ func TestSubtreeFollows(t *testing.T) {
 
 func followed(t *testing.T, r *rand.Rand) {
 	w := &world{nodes: map[string]Stat{"/": {}}, secret: map[string]bool{}, watches: map[watchKey]*signal{}}
-	depth := r.IntN(4)
+	depth := r.IntN(5) - 1 // NodeOnly among them
 	tree := newSubtree("/r", depth)
 	known := map[string]int64{}
 	var under []seen
@@ -232,7 +232,7 @@ func followed(t *testing.T, r *rand.Rand) {
 		t.Helper()
 		want := map[string]int64{}
 		for path, stat := range w.nodes {
-			if path != "/" && (depth == 0 || strings.Count(path, "/") <= depth+1) {
+			if path != "/" && (depth == 0 || strings.Count(path, "/") <= max(depth, 0)+1) {
 				want[path] = stat.Mzxid
 			}
 		}

@@ -116,7 +116,7 @@ func TestWatchTreeEnds(t *testing.T) {
 		for _, err := range c.WatchTree(t.Context(), "relative", nil) {
 			require.ErrorIs(t, err, client.ErrInvalidPath)
 		}
-		for _, err := range c.WatchTree(t.Context(), "/", &client.WatchTreeOptions{Depth: -1}) {
+		for _, err := range c.WatchTree(t.Context(), "/", &client.WatchTreeOptions{Depth: -2}) {
 			require.ErrorIs(t, err, client.ErrBadArguments)
 		}
 		why := errors.New("enough")
