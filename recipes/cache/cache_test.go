@@ -1,0 +1,395 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/recipes/cache"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func mustCreate(t *testing.T, c *client.Client, path, data string) {
+	t.Helper()
+	_, err := c.Create(t.Context(), path, []byte(data), nil)
+	require.NoError(t, err)
+}
+
+func mustOpen(t *testing.T, c *client.Client, path string, opts *cache.Options) *cache.Cache {
+	t.Helper()
+	m, err := cache.Open(t.Context(), c, path, opts)
+	require.NoError(t, err)
+	t.Cleanup(m.Close)
+	return m
+}
+
+func paths(nodes func(func(cache.Node) bool)) []string {
+	var out []string
+	for n := range nodes {
+		out = append(out, n.Path+"="+string(n.Data))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// told collects in the background what a loop is told.
+type told struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func listen(ctx context.Context, m *cache.Cache, pause time.Duration) *told {
+	l := &told{}
+	go func() { // ends with ctx or the mirror
+		for c := range m.Watch(ctx) {
+			l.mu.Lock()
+			line := c.Kind.String() + " " + c.Path
+			if c.Kind == cache.Changed {
+				line += " " + string(c.Old.Data) + ">" + string(c.New.Data)
+			}
+			l.lines = append(l.lines, line)
+			l.mu.Unlock()
+			time.Sleep(pause)
+		}
+	}()
+	return l
+}
+
+// since returns what was told since the last call, when nothing happens any more.
+func (l *told) since() []string {
+	time.Sleep(time.Second)
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := l.lines
+	l.lines = nil
+	return out
+}
+
+func TestMirror(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		m := mustOpen(t, c, "/s", &cache.Options{Index: func(n cache.Node) []string { return strings.Fields(string(n.Data)) }})
+		require.Equal(t, "/s", m.Path())
+		require.Zero(t, m.Len(), "it need not exist")
+		require.Zero(t, m.StaleSince())
+		require.NoError(t, m.Err())
+		changes := listen(ctx, m, 0)
+		require.Equal(t, []string{"current /s"}, changes.since())
+
+		mustCreate(t, other, "/s", "")
+		mustCreate(t, other, "/s/a", "red round")
+		mustCreate(t, other, "/s/a/x", "red")
+		mustCreate(t, other, "/s/b", "blue")
+		lines := changes.since()
+		require.ElementsMatch(t, []string{"added /s", "added /s/a", "added /s/a/x", "added /s/b"}, lines)
+		require.Less(t, slices.Index(lines, "added /s/a"), slices.Index(lines, "added /s/a/x"))
+		require.Equal(t, 4, m.Len())
+		require.Equal(t, []string{"/s/a=red round", "/s/b=blue"}, paths(m.Children("/s")))
+		require.Equal(t, []string{"/s/a/x=red", "/s/a=red round"}, paths(m.Find("red")))
+		require.Equal(t, []string{"/s/a=red round"}, paths(m.Find("round")))
+		require.Empty(t, paths(m.Find("green")))
+		require.Empty(t, paths(m.Children("/s/b")))
+		require.Empty(t, paths(m.Children("/t")))
+		for range m.All() {
+			break
+		}
+
+		_, err := other.Set(ctx, "/s/a", []byte("green round"), 0)
+		require.NoError(t, err)
+		require.Equal(t, []string{"changed /s/a red round>green round"}, changes.since())
+		require.Equal(t, []string{"/s/a/x=red"}, paths(m.Find("red")))
+		require.Equal(t, []string{"/s/a=green round"}, paths(m.Find("green")))
+		n, ok := m.Get("/s/a")
+		require.True(t, ok)
+		require.EqualValues(t, 1, n.Stat.Version)
+		_, err = other.DeleteTree(ctx, "/s", nil)
+		require.NoError(t, err)
+		lines = changes.since()
+		require.ElementsMatch(t, []string{"removed /s/a/x", "removed /s/a", "removed /s/b", "removed /s"}, lines)
+		require.Equal(t, "removed /s", lines[3])
+		require.Zero(t, m.Len())
+		require.Empty(t, paths(m.All()))
+		require.Empty(t, paths(m.Find("round")))
+	})
+}
+
+func TestMirrorOfAPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		for _, p := range []string{"/s", "/s/a", "/s/a/x"} {
+			mustCreate(t, c, p, "data")
+		}
+		for depth, want := range map[int][]string{
+			client.NodeOnly: {"/s="}, 0: {"/s/a/x=", "/s/a=", "/s="}, 1: {"/s/a=", "/s="},
+		} {
+			m := mustOpen(t, c, "/s", &cache.Options{Depth: depth, NoData: true})
+			require.Equal(t, want, paths(m.All()))
+		}
+		whole := mustOpen(t, c, "/", nil)
+		require.Equal(t, []string{"/s=data"}, slices.DeleteFunc(paths(whole.Children("/")), func(s string) bool { return s == "/zookeeper=" }))
+	})
+}
+
+// The last known nodes stay through an outage and are called stale; what was missed is found behind it, though it looks the same by
+// name and version.
+func TestNeverSilentlyStale(t *testing.T) {
+	for _, outage := range []time.Duration{2 * time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			e := ensembletest.Start(t, 3, nil)
+			c, other := e.Connect(t), e.Connect(t)
+			for _, p := range []string{"/s", "/s/kept", "/s/replaced", "/s/gone"} {
+				mustCreate(t, other, p, "one")
+			}
+			m := mustOpen(t, c, "/s", nil)
+			changes := listen(t.Context(), m, 0)
+			require.Len(t, changes.since(), 5)
+			session := c.Session()
+
+			f := e.Proxy(c).Lose(proxy.Request(proxy.OpConnect, "").Always())
+			e.Proxy(c).Drop()
+			synctest.Wait()
+			cut := time.Now()
+			require.Equal(t, cut, m.StaleSince())
+			require.NoError(t, other.Delete(t.Context(), "/s/replaced", 0))
+			mustCreate(t, other, "/s/replaced", "two")
+			require.NoError(t, other.Delete(t.Context(), "/s/gone", 0))
+			mustCreate(t, other, "/s/new", "one")
+			time.Sleep(outage)
+			require.Equal(t, []string{"stale /s"}, changes.since())
+			require.Equal(t, 4, m.Len(), "the last known")
+			require.Equal(t, cut, m.StaleSince())
+			f.End()
+			_, err := c.AwaitSession(t.Context())
+			require.NoError(t, err)
+			time.Sleep(10 * time.Second)
+			require.Equal(t, outage > 30*time.Second, session.Err() != nil)
+			require.Zero(t, m.StaleSince())
+			lines := changes.since()
+			require.ElementsMatch(t, []string{"removed /s/replaced", "added /s/replaced", "removed /s/gone", "added /s/new", "current /s"}, lines)
+			require.Equal(t, "current /s", lines[4])
+			n, ok := m.Get("/s/replaced")
+			require.True(t, ok)
+			require.Equal(t, "two", string(n.Data))
+			require.Zero(t, n.Stat.Version)
+		})
+	}
+}
+
+// A slow loop is told the difference.
+func TestSlowLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		for _, p := range []string{"/s", "/s/a", "/s/b"} {
+			mustCreate(t, c, p, "0")
+		}
+		m := mustOpen(t, c, "/s", nil)
+		slow := listen(ctx, m, time.Minute)
+		synctest.Wait()
+		for i := range 10 {
+			_, err := c.Set(ctx, "/s/a", fmt.Append(nil, i+1), client.AnyVersion)
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			mustCreate(t, c, "/s/short", "")
+			time.Sleep(time.Second)
+			require.NoError(t, c.Delete(ctx, "/s/short", 0))
+		}
+		require.NoError(t, c.Delete(ctx, "/s/b", 0))
+		time.Sleep(time.Second)
+		mustCreate(t, c, "/s/b", "0")
+		time.Sleep(10 * time.Minute)
+		require.Equal(t, []string{
+			"added /s", "added /s/a", "added /s/b", "current /s", "removed /s/b", "changed /s/a 0>10", "added /s/b",
+		}, slow.since())
+	})
+}
+
+func TestNodesThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		mustCreate(t, c, "/s", "")
+		_, err := c.Create(t.Context(), "/s/secret", nil, &client.CreateOptions{ACL: client.WorldACL(client.PermWrite)})
+		require.NoError(t, err)
+		m := mustOpen(t, c, "/s", nil)
+		n, ok := m.Get("/s/secret")
+		require.True(t, ok)
+		require.ErrorIs(t, n.Err, client.ErrNoAuth)
+		require.NoError(t, c.Delete(t.Context(), "/s/secret", 0))
+		time.Sleep(time.Second)
+		require.Equal(t, 1, m.Len())
+	})
+}
+
+func TestMirrorEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		mustCreate(t, c, "/s", "data")
+		looped := func(m *cache.Cache) (ended chan struct{}) {
+			ended = make(chan struct{})
+			go func() { // ends with the mirror
+				defer close(ended)
+				for range m.Watch(t.Context()) {
+				}
+			}()
+			return ended
+		}
+
+		m := mustOpen(t, c, "/s", nil)
+		ended := looped(m)
+		m.Close()
+		<-ended
+		require.ErrorIs(t, m.Err(), context.Canceled)
+		require.NotZero(t, m.StaleSince())
+		require.Equal(t, []string{"/s=data"}, paths(m.All()), "what is known is still there")
+		m.Close()
+
+		view := mustOpen(t, c.Session().Client(), "/s", nil)
+		whole := mustOpen(t, c, "/s", nil)
+		ended = looped(view)
+		require.NoError(t, e.Expire(t.Context(), c))
+		<-ended
+		<-view.Done()
+		require.ErrorIs(t, view.Err(), client.ErrSessionExpired)
+		time.Sleep(time.Second)
+		require.NoError(t, whole.Err(), "another session will do")
+		require.Zero(t, whole.StaleSince())
+
+		_, err := cache.Open(t.Context(), c, "no path", nil)
+		require.ErrorIs(t, err, client.ErrInvalidPath)
+		_, err = cache.Open(t.Context(), c, "/s", &cache.Options{Depth: -7})
+		require.ErrorIs(t, err, client.ErrBadArguments)
+		e.CutClient(c)
+		why := errors.New("no time")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
+		defer cancel()
+		_, err = cache.Open(ctx, c, "/s", nil)
+		require.ErrorIs(t, err, why)
+		e.Heal()
+		c.Close()
+		<-whole.Done()
+		require.ErrorIs(t, whole.Err(), client.ErrClosed)
+	})
+}
+
+// Whatever happens to tree and connection, in the end the mirror is the tree, and every loop, fast or slow, has been told so in steps
+// that can be taken.
+func TestRandomMirror(t *testing.T) {
+	first := rand.Uint64()
+	t.Logf("seed %d", first)
+	for seed := first; seed < first+15; seed++ {
+		synctest.Test(t, func(t *testing.T) { randomly(t, rand.New(rand.NewPCG(seed, 6))) })
+	}
+}
+
+func randomly(t *testing.T, r *rand.Rand) {
+	e := ensembletest.Start(t, 3, nil)
+	c, other := e.Connect(t), e.Connect(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	depth := r.IntN(3)
+	m := mustOpen(t, c, "/s", &cache.Options{Depth: depth})
+	var loops sync.WaitGroup
+	known := make([]map[string]string, 4)
+	for i := range known {
+		pause := time.Duration(r.IntN(3)*i) * 100 * time.Millisecond
+		known[i] = map[string]string{}
+		loops.Go(func() { // ends with ctx
+			for change := range m.Watch(ctx) {
+				step(t, known[i], change)
+				time.Sleep(pause)
+			}
+		})
+	}
+	names := []string{"/s"}
+	for _, p := range []string{"a", "b", "c"} {
+		names = append(names, "/s/"+p)
+		for _, q := range []string{"a", "b"} {
+			names = append(names, "/s/"+p+"/"+q, "/s/"+p+"/"+q+"/a")
+		}
+	}
+	for i := range 300 {
+		path := names[r.IntN(len(names))]
+		switch r.IntN(7) {
+		case 0, 1, 2:
+			_, _ = other.Create(ctx, path, fmt.Append(nil, i), nil)
+		case 3, 4:
+			_, _ = other.Set(ctx, path, fmt.Append(nil, i), client.AnyVersion)
+		case 5:
+			_ = other.Delete(ctx, path, client.AnyVersion)
+		case 6:
+			switch r.IntN(6) {
+			case 0:
+				e.CutClient(c)
+			case 1:
+				e.Drop(c)
+			case 2, 3:
+				e.Heal()
+			}
+		}
+		time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
+	}
+	e.Heal()
+	time.Sleep(2 * time.Minute)
+	require.Zero(t, m.StaleSince())
+	want := map[string]string{}
+	for _, path := range names {
+		data, _, err := other.Get(ctx, path)
+		if err == nil && (depth == 0 || strings.Count(path, "/") <= depth+1) {
+			want[path] = string(data)
+		}
+	}
+	cancel()
+	loops.Wait()
+	have := map[string]string{}
+	for n := range m.All() {
+		have[n.Path] = string(n.Data)
+	}
+	require.Equal(t, want, have)
+	for i := range known {
+		require.Equal(t, want, known[i])
+	}
+}
+
+// step takes a change, which must be possible.
+func step(t *testing.T, known map[string]string, c cache.Change) {
+	parent, _, _ := strings.Cut(c.Path[1:], "\x00")
+	parent = "/" + parent[:max(strings.LastIndexByte(parent, '/'), 0)]
+	switch c.Kind {
+	case cache.Added:
+		require.NotContains(t, known, c.Path)
+		if c.Path != "/s" {
+			require.Contains(t, known, parent)
+		}
+		known[c.Path] = string(c.New.Data)
+	case cache.Changed:
+		require.Equal(t, known[c.Path], string(c.Old.Data))
+		known[c.Path] = string(c.New.Data)
+	case cache.Removed:
+		require.Equal(t, known[c.Path], string(c.Old.Data))
+		for p := range maps.Keys(known) {
+			require.False(t, strings.HasPrefix(p, c.Path+"/"), "%s is still there", p)
+		}
+		delete(known, c.Path)
+	}
+}
