@@ -23,17 +23,19 @@ type Client struct {
 
 // core is what a client and its views share.
 type core struct {
-	servers []string
-	chroot  string
-	opts    Options
-	tracer  trace.Tracer // nil: no spans
-	meters  *meters      // nil: no metrics
+	roster *roster
+	chroot string
+	opts   Options
+	tracer trace.Tracer // nil: no spans
+	meters *meters      // nil: no metrics
 
 	life      context.Context // ends with the first Close
 	endLife   context.CancelCauseFunc
 	finished  chan struct{}  // closed by run as the last thing it does
 	leftovers sync.WaitGroup // what run did not wait for
 	logged    chan struct{}  // closed when the last state was logged
+
+	madeConfigs madeConfigs // has a mutex of its own
 
 	mu         sync.Mutex
 	closed     bool
@@ -79,6 +81,9 @@ func Connect(ctx context.Context, servers string, opts *Options) (*Client, error
 		_ = c.close()
 		return nil, &Error{Op: "connect", Err: err}
 	}
+	if c.opts.FollowConfig {
+		c.leftovers.Go(c.followConfig) // ends after Close
+	}
 	return c.client(), nil
 }
 
@@ -92,7 +97,7 @@ func newCore(servers string, opts *Options) (*core, error) {
 		return nil, err
 	}
 	c := &core{
-		servers: list, chroot: chroot, opts: o,
+		roster: newRoster(list), chroot: chroot, opts: o,
 		finished: make(chan struct{}), logged: make(chan struct{}),
 		moved: make(chan struct{}), listeners: make(map[*listener]struct{}),
 		identities: append([]Auth(nil), o.Auth...), state: StateChange{At: time.Now()},

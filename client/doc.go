@@ -65,6 +65,13 @@
 // client/schema makes such checks from rules. Package client/typed has values instead of bytes, and package client/migrate changes to a
 // tree that are made once.
 //
+// # Who the servers are
+//
+// [Client.Config] reads the ensemble's configuration: its members, their roles and addresses. [Client.Reconfig] changes it while the
+// ensemble runs, where the servers allow that. With Options.FollowConfig a client connects to members that its connect string does not
+// name, too, once it has reached them, and leaves out those who are members no more; what the connect string names stays, so that a
+// configuration with addresses only the servers know each other by does no harm.
+//
 // # Who is sure of a session
 //
 // A session that nobody relies on is taken for lost when a server says so, or when nothing was heard from any server for the whole

@@ -28,6 +28,8 @@ const (
 	ErrUnimplemented        Code = -6   // the server does not know, or has switched off, this operation
 	ErrOperationTimeout     Code = -7   // the server gave up waiting
 	ErrBadArguments         Code = -8   // the server does not accept these arguments
+	ErrNewConfigNoQuorum    Code = -13  // no majority of the new configuration's participants is there and has caught up
+	ErrReconfigInProgress   Code = -14  // another reconfiguration is under way
 	ErrAPI                  Code = -100 // a general refusal
 	ErrNoNode               Code = -101 // there is no node at this path
 	ErrNoAuth               Code = -102 // the node's ACL does not allow it
@@ -55,6 +57,8 @@ var codeTexts = map[Code]string{
 	ErrUnimplemented:        "not implemented by the server",
 	ErrOperationTimeout:     "operation timed out on the server",
 	ErrBadArguments:         "bad arguments",
+	ErrNewConfigNoQuorum:    "no quorum of the new configuration is connected and synced",
+	ErrReconfigInProgress:   "another reconfiguration is in progress",
 	ErrAPI:                  "refused by the server",
 	ErrNoNode:               "node does not exist",
 	ErrNoAuth:               "not authorised",

@@ -323,3 +323,30 @@ func ExampleHooks() {
 	// create /a took 1 try: true
 	// get /b took 1 try: false
 }
+
+// The servers tell who they are, and where clients reach them.
+func ExampleClient_Config() {
+	ctx := context.Background()
+	e, err := ensemble.StartSeveral(ctx, 3, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	c, err := client.Connect(ctx, e.ConnectString(), &client.Options{Dialer: e.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	config, err := c.Config(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, s := range config.Servers {
+		fmt.Println(s.ID, s.Addrs[0].Host, s.Observer, s.ClientAddr)
+	}
+	// Output:
+	// 1 127.0.0.1 false 127.0.0.1:2181
+	// 2 127.0.0.2 false 127.0.0.2:2181
+	// 3 127.0.0.3 false 127.0.0.3:2181
+}

@@ -33,7 +33,7 @@ type generation struct {
 
 	// Used by the library's goroutine only.
 	pauses     *pacer
-	dials      int // since the connection was last good
+	dials      int // of this round, since the connection was last good
 	attachedAt time.Time
 	dialledAt  time.Time
 	dialled    string // the server
@@ -66,9 +66,9 @@ func newGeneration(c *core, number int) *generation {
 // open starts the library. It does not wait for anything.
 func (g *generation) open() error {
 	o := &g.core.opts
-	conn, events, err := zk.Connect(g.core.servers, o.SessionTimeout,
+	conn, events, err := zk.Connect(g.core.roster.told, o.SessionTimeout,
 		zk.WithDialer(g.dial),
-		zk.WithHostProvider(newRounds(g.core.servers, func() bool { return g.ctx.Err() != nil })),
+		zk.WithHostProvider(newRounds(g.core.roster, func() bool { return g.ctx.Err() != nil })),
 		zk.WithEventCallback(g.event),
 		zk.WithMaxConnBufferSize(o.MaxFrame+frameOverhead),
 		zk.WithMaxBufferSize(o.MaxFrame+frameOverhead),
@@ -87,10 +87,11 @@ func (g *generation) dial(network, addr string, _ time.Duration) (net.Conn, erro
 		g.pauses.reset()
 	}
 	g.attachedAt = time.Time{}
-	if g.dials > 0 && g.dials%len(g.core.servers) == 0 {
+	if g.dials >= g.core.roster.size() {
 		if err := sleep(g.ctx, g.pauses.next()); err != nil {
 			return nil, err
 		}
+		g.dials = 0
 	}
 	g.dials++
 	ctx, cancel := context.WithTimeout(g.ctx, g.core.opts.ConnectTimeout)
@@ -117,7 +118,7 @@ func (g *generation) adopt(conn net.Conn, limit time.Time) (net.Conn, error) {
 		g.confirms = true
 		g.mu.Unlock()
 	}
-	t.wanted, t.sends, t.hears = g.wanted, g.ledger.sends, g.ledger.hears
+	t.wanted, t.sends, t.hears, t.reconfigured = g.wanted, g.ledger.sends, g.ledger.hears, g.core.madeConfigs.hears
 	t.attached = func(id int64, timeout time.Duration) {
 		g.ledger.opens(t.greeted, timeout, g.core.opts.TickTime)
 		g.mu.Lock()

@@ -9,7 +9,8 @@ type Hooks struct {
 	// the last one, StateClosed.
 	State func(StateChange)
 	// Dialled is told of each try to reach a server, by one goroutine at a time: its address, how long it took, and why it failed. That a
-	// server was reached does not mean that it takes the session.
+	// server was reached does not mean that it takes the session. Of servers that Options.FollowConfig tries for the first time it
+	// is not told.
 	Dialled func(server string, took time.Duration, err error)
 	// Retried is told when an operation failed in a way that allows another try, and will be tried again after a pause.
 	Retried func(op, path string, pause time.Duration, err error)

@@ -5,7 +5,7 @@ import "strings"
 // Intent is an operation that is about to be sent, as Options.Check is told of it.
 type Intent struct {
 	Op         string   // as in Error.Op; each part of a multi is asked about as "create", "set", "delete" or "check"
-	Path       string   // relative to the connect string's chroot; of a sequential or protected node what the caller asked for
+	Path       string   // relative to the connect string's chroot; of a sequential or protected node what the caller asked for; of a reconfig empty
 	Mode       Mode     // of a create
 	Data       []byte   // of a create or a set; not to be kept or changed
 	ACL        []ACL    // of a create or a setacl; not to be kept or changed
@@ -19,7 +19,9 @@ func (c *Client) permit(i *Intent) error {
 		return nil
 	}
 	asked := *i
-	asked.Path = c.outside(i.Path)
+	if i.Path != "" {
+		asked.Path = c.outside(i.Path)
+	}
 	for _, a := range c.credentials(0) {
 		asked.Identities = append(asked.Identities, a.name())
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // AnyVersion stands for "whatever the version is" in conditional operations.
-const AnyVersion int32 = -1
+const AnyVersion = -1
 
 // Create makes a node and returns its path, which differs from the path asked for when the node is sequential or protected. data may be
 // nil, which is stored as empty. Among its failures are ErrNodeExists, ErrNoNode (no parent), ErrNoChildrenEphemeral, ErrNoAuth,
@@ -147,7 +147,8 @@ func (c *Client) delete(ctx context.Context, path string, version int32) error {
 	return err
 }
 
-// Exists tells whether there is a node, and returns its Stat when there is. No permission is needed.
+// Exists tells whether there is a node, and returns its Stat when there is. Servers from 3.8.4 and 3.9.2 on ask for PermRead on it,
+// earlier ones for nothing.
 func (c *Client) Exists(ctx context.Context, path string) (Stat, bool, error) {
 	a, err := read(ctx, c, "exists", path, readExistence)
 	if err != nil || !a.found {

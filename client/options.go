@@ -38,9 +38,16 @@ type Options struct {
 	// ConnectTimeout bounds dialling one server and its answer to the handshake together. Default: a third of SessionTimeout.
 	ConnectTimeout time.Duration
 	// Dialer opens a connection; network is always "tcp" and addr one host:port of the connect string, name unresolved. This is where
-	// TLS, a proxy or a network in memory is plugged in. It is called from one goroutine at a time, and must return when ctx ends.
-	// Default: a plain net.Dialer, which resolves the name anew each time.
+	// TLS, a proxy or a network in memory is plugged in. It is called from one goroutine at a time, with FollowConfig from two, and
+	// must return when ctx ends. Default: a plain net.Dialer, which resolves the name anew each time.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+	// FollowConfig lets the client learn of servers that are not in the connect string from the configuration that the servers publish:
+	// it reads and watches /zookeeper/config on every connection, as Curator's EnsembleTracker does. What the connect string names stays.
+	// An address from the configuration is used, now and in later sessions, after the Dialer has reached it once, within ConnectTimeout,
+	// and until it leaves the configuration; one that is not reached is tried again every minute, and whenever the configuration is
+	// read. A wildcard stands for the names by which the servers know this one. Loopback addresses are used only if the connect string
+	// has one. A configuration that is empty or cannot be read changes nothing, and no operation fails for any of this. Default: off.
+	FollowConfig bool
 	// Auth are identities the session is authenticated with before its first operation, in this order, and again after each
 	// reconnect. Default: none.
 	Auth []Auth

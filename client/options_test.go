@@ -100,7 +100,7 @@ func TestChroot(t *testing.T) {
 
 func TestRoundsVisitEveryServer(t *testing.T) {
 	over := false
-	r := newRounds([]string{"a", "b", "c"}, func() bool { return over })
+	r := newRounds(newRoster([]string{"a", "b", "c"}), func() bool { return over })
 	for range 4 {
 		seen := map[string]bool{}
 		for range 3 {

@@ -57,31 +57,42 @@ func withPort(host string) (string, error) {
 }
 
 // rounds hands out the servers in an order of its own, round after round, and is the library's HostProvider for one session. Names are
-// left to the dialer, which resolves them at each try.
+// left to the dialer, which resolves them at each try. When the roster changes, a new round begins.
 //
 // The library pauses a second whenever it is told that a round is over, and looks for its end only then. So the end of a round stays
 // hidden from it, the dialer does the waiting, and once the session is done each server is called the last of its round.
 type rounds struct {
-	servers []string
-	over    func() bool
+	roster *roster
+	over   func() bool
 
-	mu   sync.Mutex
-	next int
+	mu      sync.Mutex
+	servers []string
+	change  int // of the roster, that servers are of
+	next    int
 }
 
-func newRounds(servers []string, over func() bool) *rounds {
-	r := &rounds{servers: append([]string(nil), servers...), over: over}
-	rand.Shuffle(len(r.servers), func(i, j int) { r.servers[i], r.servers[j] = r.servers[j], r.servers[i] })
+func newRounds(roster *roster, over func() bool) *rounds {
+	r := &rounds{roster: roster, over: over}
+	r.refresh()
 	return r
 }
 
+func (r *rounds) refresh() {
+	r.servers, r.change = r.roster.servers()
+	r.next = 0
+	rand.Shuffle(len(r.servers), func(i, j int) { r.servers[i], r.servers[j] = r.servers[j], r.servers[i] })
+}
+
 func (r *rounds) Init([]string) error { return nil }
-func (r *rounds) Len() int            { return len(r.servers) }
+func (r *rounds) Len() int            { return r.roster.size() }
 func (r *rounds) Connected()          {}
 
 func (r *rounds) Next() (string, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, change := r.roster.servers(); change != r.change {
+		r.refresh()
+	}
 	server := r.servers[r.next%len(r.servers)]
 	r.next++
 	return server, r.over()

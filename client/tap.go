@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,9 +22,12 @@ const (
 	opGetChildren = 12 // with Stat
 )
 
+// opReconfig is the operation code of the request that changes the ensemble's membership.
+const opReconfig = 16
+
 // tap is a connection to a server that is read and written along as the library uses it. From the frames passing by it learns what the
-// library keeps to itself: the session's id and negotiated timeout, when the server was last heard, and whether the end of the
-// session was confirmed. Beyond that it does two things the library does badly.
+// library keeps to itself: the session's id and negotiated timeout, when the server was last heard, whether the end of the
+// session was confirmed, and what configuration a reconfiguration has made. Beyond that it does two things the library does badly.
 //
 // It bounds the handshake. The library waits up to ten times its read timeout for the first bytes of the server's answer, and
 // without any bound for the rest of it.
@@ -45,8 +49,12 @@ type tap struct {
 	closed   func()                // the reply to closeSession came
 	wanted   func(watchKey) bool   // whether a read is to set a watch
 
-	shaken   atomic.Bool  // the answer to the handshake is complete
-	closeXid atomic.Int32 // of the closeSession that was written, 0 before
+	reconfigured func(body []byte) // a reconfiguration succeeded, and this is the answer behind its header
+
+	shaken    atomic.Bool  // the answer to the handshake is complete
+	closeXid  atomic.Int32 // of the closeSession that was written, 0 before
+	open      atomic.Int32 // reconfigurations written and not answered: seldom any
+	reconfigs sync.Map     // their xids
 
 	flagged []byte // the writer's: a request with its watch set
 
@@ -128,8 +136,18 @@ func (t *tap) frame(b []byte) {
 	if xid > 0 && xid == t.closeXid.Load() {
 		t.closed()
 	}
+	code := int32(binary.BigEndian.Uint32(b[12:]))
 	if xid != xidEvent {
-		t.hears(xid, int32(binary.BigEndian.Uint32(b[12:])))
+		t.hears(xid, code)
+	}
+	if t.open.Load() == 0 {
+		return
+	}
+	if _, ok := t.reconfigs.LoadAndDelete(xid); ok {
+		t.open.Add(-1)
+		if code == 0 {
+			t.reconfigured(b[16:])
+		}
 	}
 }
 
@@ -146,6 +164,9 @@ func (t *tap) Write(p []byte) (int, error) {
 	switch op {
 	case closeSession:
 		t.closeXid.Store(int32(binary.BigEndian.Uint32(p[4:])))
+	case opReconfig:
+		t.reconfigs.Store(int32(binary.BigEndian.Uint32(p[4:])), nil)
+		t.open.Add(1)
 	case opExists, opGetData, opGetChildren:
 		if key, ok := watchable(op, p[12:]); ok && t.wanted(key) {
 			t.flagged = append(t.flagged[:0], p...)

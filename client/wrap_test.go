@@ -175,9 +175,9 @@ func TestWrapRefuses(t *testing.T) {
 		e := ensembletest.Start(t, 1, nil)
 		conn, events, p := bare(t, e)
 		_, err := client.Wrap(t.Context(), conn, events, &client.Options{
-			Auth: []client.Auth{ann}, Dialer: e.Dial, ConnectTimeout: 1, Reconnect: func() backoff.BackOff { return nil },
+			Auth: []client.Auth{ann}, Dialer: e.Dial, FollowConfig: true, ConnectTimeout: 1, Reconnect: func() backoff.BackOff { return nil },
 		})
-		for _, name := range []string{"Auth", "Dialer", "ConnectTimeout", "Reconnect"} {
+		for _, name := range []string{"Auth", "Dialer", "ConnectTimeout", "Reconnect", "FollowConfig"} {
 			require.ErrorContains(t, err, name)
 		}
 		require.ErrorIs(t, err, client.ErrBadArguments)
