@@ -24,6 +24,8 @@ type Options struct {
 	Observers int
 	// Proxied puts a Network between the servers.
 	Proxied bool
+	// ClientAddrs lets the configuration say where clients reach the servers.
+	ClientAddrs bool
 	// Lines are added to every zoo.cfg, and Flags to every command line.
 	Lines, Flags []string
 }
@@ -69,9 +71,9 @@ func newEnsemble(t testing.TB, o Options) *Ensemble {
 	t.Helper()
 	n := max(o.Size, len(o.Kinds))
 	e := &Ensemble{}
-	quorum, election := make([]int, n), make([]int, n)
+	quorum, election, clients := make([]int, n), make([]int, n), make([]int, n)
 	for i := range n {
-		quorum[i], election[i] = FreePort(t), FreePort(t)
+		quorum[i], election[i], clients[i] = FreePort(t), FreePort(t), FreePort(t)
 	}
 	if o.Proxied {
 		e.Network = newNetwork(t, quorum, election)
@@ -87,7 +89,7 @@ func newEnsemble(t testing.TB, o Options) *Ensemble {
 		if err := os.WriteFile(filepath.Join(data, "myid"), fmt.Appendln(nil, i+1), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		port := FreePort(t)
+		port := clients[i]
 		var lines []string
 		for j := range n {
 			q, v := quorum[j], election[j]
@@ -98,7 +100,11 @@ func newEnsemble(t testing.TB, o Options) *Ensemble {
 			if n-j <= o.Observers {
 				role = "observer"
 			}
-			lines = append(lines, fmt.Sprintf("server.%d=127.0.0.1:%d:%d:%s", j+1, q, v, role))
+			line := fmt.Sprintf("server.%d=127.0.0.1:%d:%d:%s", j+1, q, v, role)
+			if o.ClientAddrs {
+				line += fmt.Sprintf(";127.0.0.1:%d", clients[j])
+			}
+			lines = append(lines, line)
 		}
 		if n-i <= o.Observers {
 			lines = append(lines, "peerType=observer")
