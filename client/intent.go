@@ -9,8 +9,19 @@ type Intent struct {
 	Mode       Mode     // of a create
 	Data       []byte   // of a create or a set; not to be kept or changed
 	ACL        []ACL    // of a create or a setacl; not to be kept or changed
+	Version    int32    // of a set, delete, check or setacl: the version that is expected
 	Watch      bool     // it is a read that sets a watch
 	Identities []string // who asks: the identities of the client, "scheme:user" for digest, "scheme" for others
+}
+
+// Intent returns what Multi would ask Options.Check about op, with the ACL that a new node would get: for those who compare or record
+// transactions. Nobody is asked. It fails as Multi does with an op that cannot be sent, with ErrInvalidPath or ErrBadArguments.
+func (c *Client) Intent(op Op) (Intent, error) {
+	op.options.ACL = c.aclOf(op.path, op.options.ACL)
+	if _, err := c.request(&op); err != nil {
+		return Intent{}, &Error{Op: "multi", Path: op.path, Err: err}
+	}
+	return c.known(op.intent()), nil
 }
 
 // permit asks Options.Check about what is to be done on a path of this client.
@@ -18,17 +29,22 @@ func (c *Client) permit(i *Intent) error {
 	if c.opts.Check == nil {
 		return nil
 	}
-	asked := *i
-	if i.Path != "" {
-		asked.Path = c.outside(i.Path)
-	}
-	for _, a := range c.credentials(0) {
-		asked.Identities = append(asked.Identities, a.name())
-	}
-	if err := c.opts.Check(asked); err != nil {
+	if err := c.opts.Check(c.known(i)); err != nil {
 		return &Error{Op: i.Op, Path: i.Path, Err: err}
 	}
 	return nil
+}
+
+// known returns an intent of this client as others know it: with its path from the connect string's chroot, and who asks.
+func (c *Client) known(i *Intent) Intent {
+	k := *i
+	if i.Path != "" {
+		k.Path = c.outside(i.Path)
+	}
+	for _, a := range c.credentials(0) {
+		k.Identities = append(k.Identities, a.name())
+	}
+	return k
 }
 
 // name returns the identity without its secret.

@@ -121,7 +121,7 @@ func (c *Client) request(op *Op) (any, error) {
 
 // intent is what Options.Check is asked about a part.
 func (op *Op) intent() *Intent {
-	i := Intent{Op: opNames[op.kind], Path: op.path, Data: op.data}
+	i := Intent{Op: opNames[op.kind], Path: op.path, Data: op.data, Version: op.version}
 	if op.kind == opCreate {
 		i.Mode, i.ACL = op.options.Mode, op.options.ACL
 	}

@@ -134,7 +134,7 @@ func (c *Client) Delete(ctx context.Context, path string, version int32) error {
 	if err := checkPath(path, false); err != nil {
 		return &Error{Op: "delete", Path: path, Err: err}
 	}
-	if err := c.permit(&Intent{Op: "delete", Path: path}); err != nil {
+	if err := c.permit(&Intent{Op: "delete", Path: path, Version: version}); err != nil {
 		return err
 	}
 	return c.delete(ctx, path, version)
@@ -171,7 +171,7 @@ func (c *Client) Set(ctx context.Context, path string, data []byte, version int3
 	if err := checkPath(path, false); err != nil {
 		return Stat{}, &Error{Op: "set", Path: path, Err: err}
 	}
-	if err := c.permit(&Intent{Op: "set", Path: path, Data: data}); err != nil {
+	if err := c.permit(&Intent{Op: "set", Path: path, Data: data, Version: version}); err != nil {
 		return Stat{}, err
 	}
 	full := c.absolute(path)
@@ -209,7 +209,7 @@ func (c *Client) SetACL(ctx context.Context, path string, acl []ACL, aversion in
 	if err := checkPath(path, false); err != nil {
 		return Stat{}, &Error{Op: "setacl", Path: path, Err: err}
 	}
-	if err := c.permit(&Intent{Op: "setacl", Path: path, ACL: acl}); err != nil {
+	if err := c.permit(&Intent{Op: "setacl", Path: path, ACL: acl, Version: aversion}); err != nil {
 		return Stat{}, err
 	}
 	full := c.absolute(path)

@@ -170,7 +170,7 @@ func TestCheck(t *testing.T) {
 		refuse, refused := "", errors.New("not here")
 		whole, err := client.Connect(ctx, e.ConnectString(), &client.Options{Dialer: e.Dial, Auth: []client.Auth{ann}, Check: func(i client.Intent) error {
 			require.Equal(t, []string{"digest:ann"}, i.Identities, "and not its password")
-			asked = append(asked, fmt.Sprintf("%s %s %q mode %d, %d ACL, watch %v", i.Op, i.Path, i.Data, i.Mode, len(i.ACL), i.Watch))
+			asked = append(asked, fmt.Sprintf("%s %s %q mode %d, %d ACL, version %d, watch %v", i.Op, i.Path, i.Data, i.Mode, len(i.ACL), i.Version, i.Watch))
 			if i.Path == refuse {
 				return refused
 			}
@@ -197,18 +197,18 @@ func TestCheck(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.Delete(ctx, "/n", 2))
 		require.Equal(t, []string{
-			`create /s/d/n- "x" mode 3, 1 ACL, watch false`,
-			`create /s/d "" mode 4, 1 ACL, watch false`,
-			`create /s "" mode 4, 1 ACL, watch false`,
-			`create /s/n "" mode 0, 1 ACL, watch false`,
-			`set /s/n "y" mode 0, 0 ACL, watch false`,
-			`setacl /s/n "" mode 0, 1 ACL, watch false`,
-			`check /s/n "" mode 0, 0 ACL, watch false`,
-			`set /s/n "z" mode 0, 0 ACL, watch false`,
-			`create /s/m "" mode 0, 1 ACL, watch false`,
-			`delete /s/m "" mode 0, 0 ACL, watch false`,
-			`getw /s/n "" mode 0, 0 ACL, watch true`,
-			`delete /s/n "" mode 0, 0 ACL, watch false`,
+			`create /s/d/n- "x" mode 3, 1 ACL, version 0, watch false`,
+			`create /s/d "" mode 4, 1 ACL, version 0, watch false`,
+			`create /s "" mode 4, 1 ACL, version 0, watch false`,
+			`create /s/n "" mode 0, 1 ACL, version 0, watch false`,
+			`set /s/n "y" mode 0, 0 ACL, version 0, watch false`,
+			`setacl /s/n "" mode 0, 1 ACL, version 0, watch false`,
+			`check /s/n "" mode 0, 0 ACL, version 1, watch false`,
+			`set /s/n "z" mode 0, 0 ACL, version 1, watch false`,
+			`create /s/m "" mode 0, 1 ACL, version 0, watch false`,
+			`delete /s/m "" mode 0, 0 ACL, version 0, watch false`,
+			`getw /s/n "" mode 0, 0 ACL, version 0, watch true`,
+			`delete /s/n "" mode 0, 0 ACL, version 2, watch false`,
 		}, asked)
 
 		mustCreate(t, c, "/kept", nil)
@@ -247,5 +247,51 @@ func TestCheck(t *testing.T) {
 		_, there, err := c.Exists(ctx, "/kept")
 		require.NoError(t, err)
 		require.True(t, there)
+	})
+}
+
+// An op tells what it is to those who compare transactions, in the words of Options.Check.
+func TestIntent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		reading := client.WorldACL(client.PermRead)
+		whole, err := client.Connect(ctx, e.ConnectString()+"/root", &client.Options{Dialer: e.Dial, Auth: []client.Auth{ann},
+			ACLFor: func(path string) []client.ACL {
+				if path == "/s/public" {
+					return reading
+				}
+				return nil
+			},
+			Check: func(client.Intent) error { return errors.New("nobody is asked") },
+		})
+		require.NoError(t, err)
+		defer whole.Close()
+		c, err := whole.Sub("/s")
+		require.NoError(t, err)
+		who, all := []string{"digest:ann"}, client.WorldACL(client.PermAll)
+		for _, tt := range []struct {
+			op   client.Op
+			want client.Intent
+		}{
+			{client.CreateOp("/n", []byte("x"), nil), client.Intent{Op: "create", Path: "/s/n", Data: []byte("x"), ACL: all}},
+			{client.CreateOp("/public", nil, &client.CreateOptions{Mode: client.EphemeralSequential}),
+				client.Intent{Op: "create", Path: "/s/public", Mode: client.EphemeralSequential, ACL: reading}},
+			{client.CreateOp("/public", nil, &client.CreateOptions{ACL: all}), client.Intent{Op: "create", Path: "/s/public", ACL: all}},
+			{client.SetOp("/n", []byte("y"), 7), client.Intent{Op: "set", Path: "/s/n", Data: []byte("y"), Version: 7}},
+			{client.DeleteOp("/n", client.AnyVersion), client.Intent{Op: "delete", Path: "/s/n", Version: -1}},
+			{client.CheckOp("/", 0), client.Intent{Op: "check", Path: "/s"}},
+		} {
+			got, err := c.Intent(tt.op)
+			require.NoError(t, err)
+			tt.want.Identities = who
+			require.Equal(t, tt.want, got)
+		}
+		for _, op := range []client.Op{{}, client.SetOp("n", nil, 0)} {
+			_, err = c.Intent(op)
+			require.ErrorIs(t, err, client.ErrInvalidPath)
+		}
+		_, err = c.Intent(client.CreateOp("/n", nil, &client.CreateOptions{Mode: client.Container}))
+		require.ErrorIs(t, err, client.ErrBadArguments)
 	})
 }
