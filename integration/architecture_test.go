@@ -94,6 +94,8 @@ var house = []room{
 	{name: "ensemble/cmd/bellwether", may: append(append([]string{"ensemble"}, internal("zoocfg", "rawclient", "server")...), words...), beyond: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/jedib0t/go-pretty"}, why: "flags, signals, exit codes"},
 
 	{name: "client", beyond: append([]string{"github.com/go-zookeeper/zk", "github.com/cenkalti/backoff/v4"}, otel...), why: "a service that imports a lock must not drag in a server"},
+	{name: "client/schema", may: []string{"client"}, why: "rules about what a client is about to do"},
+	{name: "client/migrate", may: []string{"client"}, why: "a recipe would be a lock, and the transaction is one"},
 	{name: "recipes/ticket", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/lock", may: []string{"client", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/cache", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
