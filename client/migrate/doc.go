@@ -23,7 +23,8 @@
 // Its data are the SHA-256 of the migration's ops. Apply compares them with the set's, in order; one that differs is ErrMismatch, and
 // nothing is applied. What is missing at the end is applied, one transaction after the other, so that each need fit a request by itself,
 // and a crash between two leaves the first done. The layout is that of MigrationManager in Curator's curator-x-async, which applies all that
-// is missing in one transaction; either goes on where the other stopped.
+// is missing in one transaction; either goes on where the other stopped. Metadata nodes get the client's ACL for their path, and the
+// client's Options.Check is asked about them.
 //
 // # Who is excluded
 //
