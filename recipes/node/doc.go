@@ -1,0 +1,41 @@
+// Package node keeps a node in the tree for as long as its owner lives, whatever happens to it meanwhile.
+//
+//	n, err := node.Keep(ctx, c, "/services/mail/1", []byte("10.0.0.7:25"), nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer n.Close(context.WithoutCancel(ctx))
+//
+// A [Node] is a wish: this data at this path. What is there is read and compared, and written only where it differs, so a reconnect, or ten of
+// them, is no change to anybody who watches. If the node is removed or overwritten it is put right; if the session is lost, the next one
+// takes the node over.
+//
+// # Layout
+//
+// The node is ephemeral, and goes with its owner's session:
+//
+//	<path>                  ephemeral, the data
+//
+// With Options.TTL it outlives sessions, and goes when its owner has not been seen for that long. The layout is that of Curator's
+// PersistentTtlNode:
+//
+//	<path>                  persistent with a time to live, the data
+//	<path>/touch            persistent with a time to live, written three times in it
+//
+// Missing parents are made as containers.
+//
+// # Whose node it is
+//
+// A new session finds the node of the one before, which the servers have not ended yet, or which they never will hear the end of. It is not
+// taken for the new session's: it would go with its owner. It is deleted and made again in one transaction, so that nobody sees it missing.
+// A node of somebody else's session is left alone, unless Options.Replace says otherwise: [Node.Status] says ErrTaken, and the node is made
+// when the other one goes. An ephemeral node tells by its owner whose it is. One with a time to live has none: two who keep it share it.
+//
+// # What happens when
+//
+// While the connection is suspended nothing is known; Status says what was. When the session is lost the node stays until the servers end the
+// session, or until it is taken over. A crash leaves it for the session's timeout, or its time to live. Close removes it, and returns
+// when that is certain.
+//
+// It costs two round trips and a watch to begin with, one round trip for each reconnect.
+package node

@@ -1,0 +1,257 @@
+package node
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/bellwether-zk/bellwether/client"
+)
+
+// touch is the name of the child that keeps a node with a time to live alive, as in Curator's PersistentTtlNode.
+const touch = "touch"
+
+// touches is how often it is written in that time.
+const touches = 3
+
+// run keeps the node in one session after the other, and removes it in the end.
+func (n *Node) run() {
+	defer close(n.removed)
+	pauses := &pacer{policy: n.opts.Retry(), last: time.Second}
+	for n.life.Err() == nil {
+		s, err := n.client.AwaitSession(n.life)
+		if err != nil {
+			n.note(Status{Err: err}, 0)
+			break
+		}
+		n.keepIn(s, pauses)
+	}
+	n.failure = n.remove(context.WithoutCancel(n.life), pauses)
+	n.note(Status{Err: cmp.Or(n.Status().Err, ErrClosed)}, 0)
+}
+
+// keepIn keeps the node until the session ends, or nobody wants it any more. What it sends it waits for, so that nothing is under way when
+// the node is removed.
+func (n *Node) keepIn(s *client.Session, pauses *pacer) {
+	k := keeper{node: n, session: s, view: n.client.In(s), pauses: pauses}
+	for n.life.Err() == nil && s.Err() == nil {
+		data, wish, _ := n.wanted()
+		w, err := k.settle(s.Context(), data)
+		var again <-chan time.Time
+		switch {
+		case err == nil:
+			pauses.policy.Reset()
+			n.note(Status{Present: true, Czxid: k.czxid}, wish)
+			again = k.nextTouch()
+		case s.Err() != nil:
+			n.note(Status{Err: s.Err()}, 0)
+			return
+		default:
+			n.note(Status{Err: err}, 0)
+			if w == nil {
+				again = time.After(pauses.next())
+			}
+		}
+		_, now, changed := n.wanted()
+		if now != wish {
+			continue
+		}
+		var woken <-chan struct{}
+		if w != nil {
+			woken = w.Done()
+		}
+		select {
+		case <-woken:
+		case <-changed:
+		case <-again:
+		case <-s.Context().Done():
+			n.note(Status{Err: s.Err()}, 0)
+		case <-n.life.Done():
+		}
+	}
+}
+
+// keeper does the work in one session.
+type keeper struct {
+	node    *Node
+	session *client.Session
+	view    *client.Client
+	pauses  *pacer
+	took    bool
+	czxid   int64
+}
+
+// settle looks at what is there, and writes what differs, until there is nothing left to do, or it cannot be done. The watch that it returns
+// tells of the next change, also with ErrTaken.
+func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error) {
+	for {
+		got, stat, w, err := k.view.GetW(ctx, k.node.path)
+		switch {
+		case errors.Is(err, client.ErrNoNode):
+			err = k.create(ctx, data)
+		case err != nil:
+			return nil, err
+		case !k.owns(&stat) && !k.mayTake(&stat):
+			return w, fmt.Errorf("%w: %s", ErrTaken, whose(&stat))
+		case !k.owns(&stat):
+			if k.took && pause(ctx, k.pauses.next()) != nil {
+				return nil, context.Cause(ctx)
+			}
+			k.took = true // the next time it is somebody who takes it, too
+			err = k.take(ctx, data, stat.Version)
+		case !bytes.Equal(got, data):
+			_, err = k.view.Set(ctx, k.node.path, data, stat.Version)
+		default:
+			k.czxid = stat.Czxid
+			return w, k.touch(ctx)
+		}
+		if err != nil && !passing(err) {
+			return nil, err
+		}
+	}
+}
+
+// passing tells whether a write failed because something has changed meanwhile, or may have succeeded: to look again tells.
+func passing(err error) bool {
+	for _, code := range []error{client.ErrUnknown, client.ErrNodeExists, client.ErrNoNode, client.ErrBadVersion} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+func whose(stat *client.Stat) string {
+	if stat.EphemeralOwner == 0 {
+		return "not ephemeral"
+	}
+	return fmt.Sprintf("of session 0x%x", uint64(stat.EphemeralOwner))
+}
+
+// owns tells whether a node is what this session would have made.
+func (k *keeper) owns(stat *client.Stat) bool {
+	if k.node.opts.TTL != 0 {
+		return stat.EphemeralOwner == 0
+	}
+	return stat.EphemeralOwner == k.session.ID()
+}
+
+// mayTake tells whether a node that is not this session's may be replaced.
+func (k *keeper) mayTake(stat *client.Stat) bool {
+	return k.node.opts.Replace || stat.EphemeralOwner != 0 && k.node.former[stat.EphemeralOwner]
+}
+
+func (k *keeper) create(ctx context.Context, data []byte) error {
+	o := &client.CreateOptions{Mode: client.Ephemeral, ACL: k.node.opts.ACL, Parents: client.ContainerParents}
+	if k.node.opts.TTL != 0 {
+		o.Mode, o.TTL = client.PersistentTTL, k.node.opts.TTL
+	}
+	k.node.former[k.session.ID()] = true // even if the answer is lost
+	_, err := k.view.Create(ctx, k.node.path, data, o)
+	return err
+}
+
+// take replaces a node, in one transaction where there is one for it.
+func (k *keeper) take(ctx context.Context, data []byte, version int32) error {
+	if k.node.opts.TTL != 0 { // multis make no such nodes
+		return k.view.Delete(ctx, k.node.path, version)
+	}
+	k.node.former[k.session.ID()] = true
+	_, err := k.view.Multi(ctx, client.DeleteOp(k.node.path, version),
+		client.CreateOp(k.node.path, data, &client.CreateOptions{Mode: client.Ephemeral, ACL: k.node.opts.ACL}))
+	return err
+}
+
+// touch shows that the owner lives, if nothing else does.
+func (k *keeper) touch(ctx context.Context) error {
+	if k.node.opts.TTL == 0 {
+		return nil
+	}
+	path := k.node.path + "/" + touch
+	_, err := k.view.Set(ctx, path, nil, client.AnyVersion)
+	if !errors.Is(err, client.ErrNoNode) {
+		return err
+	}
+	_, err = k.view.Create(ctx, path, nil, &client.CreateOptions{Mode: client.PersistentTTL, TTL: k.node.opts.TTL, ACL: k.node.opts.ACL})
+	if errors.Is(err, client.ErrNodeExists) {
+		return nil
+	}
+	return err
+}
+
+// nextTouch tells when to touch again.
+func (k *keeper) nextTouch() <-chan time.Time {
+	if k.node.opts.TTL == 0 {
+		return nil
+	}
+	return time.After(k.node.opts.TTL / touches)
+}
+
+// remove deletes the node until it is certainly gone: by now or before, or with a session that is over, or somebody else's.
+func (n *Node) remove(ctx context.Context, pauses *pacer) error {
+	for {
+		s, err := n.client.AwaitSession(ctx)
+		if err != nil {
+			return nil // the client is closed, or its session over
+		}
+		k := keeper{node: n, session: s, view: n.client.In(s)}
+		err = k.remove(s.Context())
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, client.ErrNoAuth):
+			return n.failed("close", err)
+		}
+		_ = pause(s.Context(), pauses.next())
+	}
+}
+
+func (k *keeper) remove(ctx context.Context) error {
+	if err := k.view.Sync(ctx, k.node.path); err != nil {
+		return err
+	}
+	stat, there, err := k.view.Exists(ctx, k.node.path)
+	if err != nil || !there || !k.owns(&stat) && !k.node.former[stat.EphemeralOwner] {
+		return err
+	}
+	if k.node.opts.TTL != 0 {
+		if err := k.view.Delete(ctx, k.node.path+"/"+touch, client.AnyVersion); err != nil && !errors.Is(err, client.ErrNoNode) {
+			return err
+		}
+	}
+	err = k.view.Delete(ctx, k.node.path, stat.Version)
+	if errors.Is(err, client.ErrNoNode) {
+		return nil
+	}
+	return err
+}
+
+// pacer is a policy of pauses that never ends.
+type pacer struct {
+	policy backoff.BackOff
+	last   time.Duration
+}
+
+func (p *pacer) next() time.Duration {
+	if d := p.policy.NextBackOff(); d != backoff.Stop {
+		p.last = d
+	}
+	return p.last
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

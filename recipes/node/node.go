@@ -1,0 +1,210 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/bellwether-zk/bellwether/client"
+)
+
+// ErrTaken tells that somebody else's node is at the path.
+var ErrTaken = errors.New("node is somebody else's")
+
+// ErrClosed tells that a node is not kept any more.
+var ErrClosed = errors.New("node closed")
+
+// Options say how a node is kept. The zero value works, and nil means the zero value.
+type Options struct {
+	// TTL, if not 0, makes the node one that outlives sessions, and goes when it was not touched for so long. The servers must allow such
+	// nodes (zookeeper.extendedTypesEnabled). At least a second. Default: an ephemeral node.
+	TTL time.Duration
+	// ACL is the node's, and that of parents made for it. Default: the client's.
+	ACL []client.ACL
+	// Replace has a node of somebody else's replaced instead of waited for. Two who both do so take it from each other, again and again.
+	Replace bool
+	// Retry makes the policy of pauses after a failure that may pass, such as ErrNoAuth; when it says Stop, its last pause is repeated.
+	// Default: exponential with jitter, 50 ms to 10 s.
+	Retry func() backoff.BackOff
+}
+
+// Status is what is known of a node.
+type Status struct {
+	Present bool  // it was there, as it should be, when last looked at
+	Err     error // why it is not; nil while nothing is known to be wrong
+	Czxid   int64 // the transaction that created it, of the last one that was present
+}
+
+// Node is a node that is kept, from Keep until Close. Its methods may be called by many goroutines.
+type Node struct {
+	client *client.Client
+	path   string
+	opts   Options
+
+	life    context.Context
+	end     context.CancelCauseFunc
+	running sync.WaitGroup
+	closing sync.Once
+	removed chan struct{} // closed when nothing is left to do
+	failure error         // why it could not be removed; written before removed is closed
+
+	mu      sync.Mutex
+	data    []byte
+	wish    uint64 // counts the changes of data
+	granted uint64 // the newest that was in place
+	status  Status
+	changed chan struct{}  // closed and replaced when one of these changes
+	former  map[int64]bool // the sessions that have owned the node
+}
+
+// Keep begins to keep a node with these data, and returns when it is there. While somebody else's node is there it waits for that to go.
+// ctx bounds the waiting alone; if it ends, the node is given up, removed should it come about, and Keep fails with ctx's cause and, if
+// there is one, the reason. The node is kept until Close, or until the client is closed; a view of a session keeps it for that session.
+func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
+	n := &Node{
+		client: c, path: path, data: bytes.Clone(data), wish: 1,
+		removed: make(chan struct{}), changed: make(chan struct{}), former: make(map[int64]bool),
+	}
+	if opts != nil {
+		n.opts = *opts
+	}
+	if n.opts.TTL != 0 && n.opts.TTL < time.Second {
+		return nil, n.failed("keep", fmt.Errorf("%w: time to live %v", client.ErrBadArguments, n.opts.TTL))
+	}
+	if n.opts.Retry == nil {
+		n.opts.Retry = func() backoff.BackOff {
+			return backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(10*time.Second),
+				backoff.WithMultiplier(2), backoff.WithMaxElapsedTime(0))
+		}
+	}
+	n.life, n.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	n.running.Go(n.run) // ends with life, or the client
+	if err := n.await(ctx, 1); err != nil {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = n.Close(bounded)
+		return nil, n.failed("keep", err)
+	}
+	return n, nil
+}
+
+// Path returns the node's path.
+func (n *Node) Path() string { return n.path }
+
+// Set changes the data the node should have, and returns when it has. If ctx ends before that, Set fails with its cause and
+// client.ErrUnknown, and the data are still what the node will have.
+func (n *Node) Set(ctx context.Context, data []byte) error {
+	n.mu.Lock()
+	n.data = bytes.Clone(data)
+	n.wish++
+	wish := n.wish
+	n.wakeLocked()
+	n.mu.Unlock()
+	if err := n.await(ctx, wish); err != nil {
+		return n.failed("set", fmt.Errorf("%w: %w", client.ErrUnknown, err))
+	}
+	return nil
+}
+
+// Status returns what is known of the node.
+func (n *Node) Status() Status {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.status
+}
+
+// Watch yields the node's status, and then each other one, the last of those that follow each other quickly. It ends with ctx, or when the
+// node is not kept any more.
+func (n *Node) Watch(ctx context.Context) iter.Seq[Status] {
+	return func(yield func(Status) bool) {
+		var last Status
+		for first := true; ; first = false {
+			n.mu.Lock()
+			now, changed := n.status, n.changed
+			n.mu.Unlock()
+			if first || now != last {
+				if !yield(now) {
+					return
+				}
+			}
+			last = now
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			case <-n.removed:
+				return
+			}
+		}
+	}
+}
+
+// Close stops keeping the node and removes it. It returns when the node is certainly gone, or somebody else's. If ctx ends before that, it
+// fails with ctx's cause and client.ErrUnknown while the removal goes on, and a further Close waits for it. It fails with ErrNoAuth if the
+// node must not be removed.
+func (n *Node) Close(ctx context.Context) error {
+	n.closing.Do(func() { n.end(ErrClosed) })
+	select {
+	case <-n.removed:
+		n.running.Wait()
+		return n.failure
+	case <-ctx.Done():
+		return n.failed("close", fmt.Errorf("%w: %w", client.ErrUnknown, context.Cause(ctx)))
+	}
+}
+
+// await waits until the data of a wish, or of a later one, are in place.
+func (n *Node) await(ctx context.Context, wish uint64) error {
+	for {
+		n.mu.Lock()
+		granted, status, changed := n.granted, n.status, n.changed
+		n.mu.Unlock()
+		if granted >= wish {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-n.removed:
+			return errors.Join(context.Cause(n.life), status.Err)
+		case <-ctx.Done():
+			if status.Err != nil {
+				return fmt.Errorf("%w (last: %w)", context.Cause(ctx), status.Err)
+			}
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// wakeLocked wakes those who wait for a change. The caller holds mu.
+func (n *Node) wakeLocked() {
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// note makes a status known.
+func (n *Node) note(s Status, granted uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.Czxid == 0 {
+		s.Czxid = n.status.Czxid
+	}
+	n.status, n.granted = s, max(n.granted, granted)
+	n.wakeLocked()
+}
+
+// wanted returns the data the node should have, and a channel that is closed when that may have changed.
+func (n *Node) wanted() (data []byte, wish uint64, changed <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.data, n.wish, n.changed
+}
+
+func (n *Node) failed(op string, err error) error {
+	return &client.Error{Op: op, Path: n.path, Err: err}
+}
