@@ -1,0 +1,384 @@
+package barrier_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/recipes/barrier"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const path = "/meetings/one"
+
+var (
+	runs = flag.Int("barrier.runs", 3, "how many random runs there are")
+	seed = flag.Uint64("barrier.seed", 0, "the first one's; 0: a random one")
+)
+
+func TestBarrier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		gate := barrier.New(c, path)
+		require.Equal(t, path, gate.Path())
+		require.NoError(t, gate.Wait(ctx), "it is not raised")
+		require.NoError(t, gate.Lower(ctx))
+		require.NoError(t, gate.Raise(ctx))
+		require.NoError(t, gate.Raise(ctx))
+		raised, err := gate.Raised(ctx)
+		require.NoError(t, err)
+		require.True(t, raised)
+
+		why := errors.New("no time")
+		bounded, cancel := context.WithTimeoutCause(ctx, time.Hour, why)
+		defer cancel()
+		require.ErrorIs(t, gate.Wait(bounded), why)
+
+		var passed atomic.Int32
+		var waiting sync.WaitGroup
+		for range 10 {
+			waiting.Go(func() { // ends when the gate is lowered
+				if barrier.New(other, path).Wait(ctx) == nil {
+					passed.Add(1)
+				}
+			})
+		}
+		time.Sleep(time.Minute)
+		require.Zero(t, passed.Load())
+		// Somebody lowers and raises it in one transaction: nobody sees it down, and who waited goes.
+		_, err = other.Multi(ctx, client.DeleteOp(path, client.AnyVersion), client.CreateOp(path, nil, nil))
+		require.NoError(t, err)
+		waiting.Wait()
+		require.EqualValues(t, 10, passed.Load())
+		e.Proxy(c).Lose(proxy.Reply(proxy.OpDelete, ""))
+		require.NoError(t, gate.Lower(ctx))
+		e.Proxy(c).Lose(proxy.Reply(proxy.OpCreate, ""))
+		require.NoError(t, gate.Raise(ctx))
+		raised, err = gate.Raised(ctx)
+		require.NoError(t, err)
+		require.True(t, raised)
+	})
+}
+
+// party is a number of processes that meet, each with a client of its own.
+type party struct {
+	e       *ensembletest.Ensemble
+	size    int
+	clients []*client.Client
+}
+
+func newParty(t *testing.T, size, clients int) *party {
+	p := &party{e: ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}}), size: size}
+	for range clients {
+		p.clients = append(p.clients, p.e.Connect(t))
+	}
+	return p
+}
+
+func (p *party) double(i int) *barrier.Double {
+	return barrier.NewDouble(p.clients[i], path, p.size, nil)
+}
+
+// enter has a client enter in the background.
+func (p *party) enter(ctx context.Context, i int) <-chan *barrier.Round {
+	in := make(chan *barrier.Round, 1)
+	go func() { // ends with ctx
+		r, err := p.double(i).Enter(ctx)
+		if err == nil {
+			in <- r
+		}
+		close(in)
+	}()
+	return in
+}
+
+// names are what is at the meeting point.
+func (p *party) names(t *testing.T) []string {
+	witness := p.e.Connect(t)
+	defer witness.Close()
+	require.NoError(t, witness.Sync(t.Context(), path))
+	names, _, err := witness.Children(t.Context(), path)
+	if errors.Is(err, client.ErrNoNode) {
+		return nil
+	}
+	require.NoError(t, err)
+	return names
+}
+
+func isIn(in <-chan *barrier.Round) bool {
+	time.Sleep(time.Second)
+	synctest.Wait()
+	return len(in) > 0
+}
+
+func TestNobodyGoesOnBeforeAllHaveComeNorLeavesBeforeAllAreDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		p := newParty(t, 3, 3)
+		for range 4 {
+			var ins []<-chan *barrier.Round
+			for i := range 3 {
+				for _, in := range ins {
+					require.False(t, isIn(in))
+				}
+				ins = append(ins, p.enter(ctx, i))
+			}
+			var left sync.WaitGroup
+			var out atomic.Int32
+			for _, in := range ins {
+				r := <-in
+				require.Equal(t, 3, r.Members())
+				require.NoError(t, r.Context().Err())
+				time.Sleep(time.Minute)
+				require.Zero(t, out.Load())
+				left.Go(func() { // ends when all leave
+					require.NoError(t, r.Leave(ctx))
+					out.Add(1)
+				})
+			}
+			left.Wait()
+			require.Empty(t, p.names(t))
+		}
+		_, err := barrier.NewDouble(p.clients[0], path, 0, nil).Enter(ctx)
+		require.ErrorIs(t, err, client.ErrBadArguments)
+	})
+}
+
+// A ready that was left behind lets nobody in, whoever made it.
+func TestStaleReady(t *testing.T) {
+	for name, data := range map[string]string{"Curator's": "10.0.0.7", "empty": "", "ours": client.NewProtectionID() + "\n" + client.NewProtectionID()} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newParty(t, 3, 3)
+				_, err := p.clients[0].Create(t.Context(), path+"/ready", []byte(data), &client.CreateOptions{Parents: client.PersistentParents})
+				require.NoError(t, err)
+				one, two := p.enter(t.Context(), 0), p.enter(t.Context(), 1)
+				require.False(t, isIn(one))
+				require.False(t, isIn(two))
+				three := p.enter(t.Context(), 2)
+				for _, in := range []<-chan *barrier.Round{one, two, three} {
+					r := <-in
+					go r.Leave(t.Context()) // ends when all leave
+				}
+				time.Sleep(time.Minute)
+				require.Empty(t, p.names(t))
+			})
+		})
+	}
+}
+
+// Who was there when Curator made ready is in, who came later is not.
+func TestCuratorsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		p := newParty(t, 3, 3)
+		early := p.enter(ctx, 0)
+		require.False(t, isIn(early))
+		curators := path + "/" + client.NewProtectionID()
+		_, err := p.clients[1].Create(ctx, curators, nil, &client.CreateOptions{Mode: client.Ephemeral})
+		require.NoError(t, err)
+		_, err = p.clients[1].Create(ctx, path+"/ready", []byte("10.0.0.7"), nil)
+		require.NoError(t, err)
+		r := <-early
+		require.Equal(t, 2, r.Members())
+		late := p.enter(ctx, 2)
+		require.False(t, isIn(late))
+		go r.Leave(ctx) // ends when Curator's member has left
+		time.Sleep(time.Second)
+		require.NoError(t, p.clients[1].Delete(ctx, curators, 0))
+		require.False(t, isIn(late))
+		ins := []<-chan *barrier.Round{late, p.enter(ctx, 0), p.enter(ctx, 1)}
+		for _, in := range ins {
+			require.NotNil(t, <-in, "and the next round begins")
+		}
+	})
+}
+
+// Foreign children are nobody.
+func TestForeignChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, 2, 2)
+		for _, name := range []string{"lock", "_c_", "ready2"} {
+			_, err := p.clients[0].Create(t.Context(), path+"/"+name, nil, &client.CreateOptions{Parents: client.PersistentParents})
+			require.NoError(t, err)
+		}
+		one := p.enter(t.Context(), 0)
+		require.False(t, isIn(one))
+		two := p.enter(t.Context(), 1)
+		require.NotNil(t, <-one)
+		require.NotNil(t, <-two)
+	})
+}
+
+// Who gives up does not count, and leaves nothing.
+func TestCancelledEnter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, 2, 3)
+		why := errors.New("enough")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, why)
+		defer cancel()
+		_, err := p.double(0).Enter(ctx)
+		require.ErrorIs(t, err, why)
+		require.Empty(t, p.names(t))
+		one := p.enter(t.Context(), 1)
+		require.False(t, isIn(one))
+		two := p.enter(t.Context(), 2)
+		require.NotNil(t, <-one)
+		require.NotNil(t, <-two)
+	})
+}
+
+// A session that ends while waiting costs the place; one that ends in the round is a member that has left, and is told so.
+func TestSessionsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		p := newParty(t, 2, 2)
+		one := p.enter(ctx, 0)
+		require.False(t, isIn(one))
+		require.NoError(t, p.e.Expire(ctx, p.clients[0]))
+		require.False(t, isIn(one))
+		two := p.enter(ctx, 1)
+		first, second := <-one, <-two
+		require.NoError(t, p.e.Expire(ctx, p.clients[0]))
+		<-first.Context().Done()
+		require.ErrorIs(t, first.Leave(ctx), client.ErrSessionExpired)
+		require.NoError(t, second.Leave(ctx))
+		require.Empty(t, p.names(t))
+
+		view := barrier.NewDouble(p.clients[0].Session().Client(), path, 2, nil)
+		failed := make(chan error)
+		go func() { // ends with the session
+			_, err := view.Enter(ctx)
+			failed <- err
+		}()
+		time.Sleep(time.Second)
+		require.NoError(t, p.e.Expire(ctx, p.clients[0]))
+		require.ErrorIs(t, <-failed, client.ErrSessionExpired)
+	})
+}
+
+// Whatever answer is lost, two meet and part, and leave nothing.
+func TestLostAnswers(t *testing.T) {
+	for _, op := range []proxy.Op{proxy.OpCreate, proxy.OpMulti, proxy.OpDelete, proxy.OpGetChildren, proxy.OpGetData} {
+		for _, match := range []proxy.Match{proxy.Request(op, ""), proxy.Reply(op, "")} {
+			synctest.Test(t, func(t *testing.T) {
+				p := newParty(t, 2, 2)
+				for _, c := range p.clients {
+					p.e.Proxy(c).Lose(match.Times(2))
+				}
+				one, two := p.enter(t.Context(), 0), p.enter(t.Context(), 1)
+				r, s := <-one, <-two
+				left := make(chan error)
+				go func() { left <- r.Leave(t.Context()) }() // ends when both leave
+				require.NoError(t, s.Leave(t.Context()))
+				require.NoError(t, <-left)
+				require.Empty(t, p.names(t))
+			})
+		}
+	}
+}
+
+// Many more than are to meet come again and again, give up, lose sessions and connections. A round is of as many as are to meet; no round
+// begins before those of the one before have left, or died, or never knew; all get their turn; and nothing is left.
+func TestRandomMeetings(t *testing.T) {
+	first := *seed
+	if first == 0 {
+		first = rand.Uint64()
+	}
+	t.Logf("seed %d", first)
+	for seed := first; seed < first+uint64(*runs); seed++ {
+		synctest.Test(t, func(t *testing.T) { meetings(t, rand.New(rand.NewPCG(seed, 9))) })
+	}
+}
+
+func meetings(t *testing.T, r *rand.Rand) {
+	size := 2 + r.IntN(3)
+	p := newParty(t, size, size+1+r.IntN(3))
+	end, stop := context.WithCancel(t.Context())
+	var (
+		mu      sync.Mutex
+		inside  = map[int]*barrier.Round{}
+		turns   = make([]int, len(p.clients))
+		running sync.WaitGroup
+	)
+	for i := range p.clients {
+		r := rand.New(rand.NewPCG(r.Uint64(), 0))
+		running.Go(func() { // ends with end
+			for end.Err() == nil {
+				patience := time.Hour
+				if r.IntN(4) == 0 {
+					patience = time.Duration(r.IntN(3000)) * time.Millisecond
+				}
+				ctx, cancel := context.WithTimeout(end, patience)
+				round, err := p.double(i).Enter(ctx)
+				cancel()
+				if err != nil {
+					continue
+				}
+				mu.Lock()
+				alive := 0
+				for j, other := range inside {
+					if other.Context().Err() == nil {
+						alive++
+					} else {
+						delete(inside, j)
+					}
+				}
+				inside[i] = round
+				turns[i]++
+				if alive+1 > size {
+					t.Errorf("%d are in a round of %d", alive+1, size)
+				}
+				if round.Members() != size {
+					t.Errorf("a round of %d, not %d", round.Members(), size)
+				}
+				mu.Unlock()
+				time.Sleep(time.Duration(r.IntN(2000)) * time.Millisecond)
+				mu.Lock()
+				delete(inside, i)
+				mu.Unlock()
+				_ = round.Leave(end)
+			}
+		})
+	}
+	for range 100 {
+		c := p.clients[r.IntN(len(p.clients))]
+		switch r.IntN(5) {
+		case 0:
+			p.e.CutClient(c)
+			time.Sleep(time.Duration(r.IntN(20)) * time.Second)
+			p.e.Heal()
+		case 1:
+			p.e.Drop(c)
+		case 2:
+			p.e.Proxy(c).Lose(proxy.Reply([]proxy.Op{proxy.OpCreate, proxy.OpMulti, proxy.OpDelete}[r.IntN(3)], ""))
+		}
+		time.Sleep(time.Duration(r.IntN(5000)) * time.Millisecond)
+	}
+	time.Sleep(5 * time.Minute)
+	stop()
+	running.Wait()
+	time.Sleep(time.Minute)
+	for i, n := range turns {
+		require.Positive(t, n, fmt.Sprint("client ", i, " never had its turn"))
+	}
+	for _, name := range p.names(t) {
+		require.Equal(t, "ready", name, "no member is left")
+	}
+}

@@ -1,0 +1,44 @@
+// Package barrier is for processes that wait for one another.
+//
+// A [Barrier] is a gate somebody else opens:
+//
+//	gate := barrier.New(c, "/import/done")
+//	err := gate.Wait(ctx) // until it is lowered
+//
+// A [Double] is where a number of processes meet: nobody goes on before all have come, and nobody leaves before all are done.
+//
+//	meeting := barrier.NewDouble(c, "/import/step-3", 5, nil)
+//	round, err := meeting.Enter(ctx)
+//	if err != nil {
+//		return err
+//	}
+//	work(round.Context())
+//	return round.Leave(ctx)
+//
+// # Layout
+//
+// It is that of Curator's DistributedBarrier and DistributedDoubleBarrier:
+//
+//	<path>                a Barrier that is raised: persistent
+//
+//	<path>/<uuid>         somebody at a Double: ephemeral
+//	<path>/ready          a round goes on: persistent; its data are the names of its members
+//
+// # Rounds
+//
+// When as many are there as a Double is for, one of them makes the node ready in a transaction that checks all their nodes: each of them was
+// alive at that moment. Who stands in it is in; who came too late, or was one too many, waits for the next round. A ready that nobody is left
+// of, since all who stood in it died, is removed by who finds it: it lets nobody in. So a Double can be used again, and what a crash
+// leaves behind does not harm it. In Curator, and kazoo, such a node lets one pass alone, or all wait for ever.
+//
+// A ready made by Curator has no names in it. Then whoever is there is in, as it is for Curator.
+//
+// # What happens when
+//
+// An Enter that is cancelled leaves no node, or has entered. A session that is lost while waiting costs the place, not the call, unless the
+// client is a view of one session. In a round the session is kept, and [Round.Context] ends with it, before the others can take this member for
+// one who has left; its own Leave says what happened. That a member died instead of leaving the others cannot tell.
+//
+// A Barrier costs each who waits one watch. A Double costs each member four round trips to enter, and one for each who comes meanwhile; to
+// leave, one watch each on the member that leaves last, which waits for the others one by one.
+package barrier
