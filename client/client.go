@@ -31,6 +31,7 @@ type core struct {
 
 	life      context.Context // ends with the first Close
 	endLife   context.CancelCauseFunc
+	dialing   chan struct{}  // holds one token while the Dialer is called
 	finished  chan struct{}  // closed by run as the last thing it does
 	leftovers sync.WaitGroup // what run did not wait for
 	logged    chan struct{}  // closed when the last state was logged
@@ -42,6 +43,7 @@ type core struct {
 	closeErr   error
 	current    *generation   // the newest whose session was opened; nil before the first
 	moved      chan struct{} // closed and replaced when current changes or the client closes
+	majority   string        // a server that has one, to go to next; "" when none is known
 	state      StateChange
 	listeners  map[*listener]struct{}
 	identities []Auth
@@ -98,7 +100,7 @@ func newCore(servers string, opts *Options) (*core, error) {
 	}
 	c := &core{
 		roster: newRoster(list), chroot: chroot, opts: o,
-		finished: make(chan struct{}), logged: make(chan struct{}),
+		dialing: make(chan struct{}, 1), finished: make(chan struct{}), logged: make(chan struct{}),
 		moved: make(chan struct{}), listeners: make(map[*listener]struct{}),
 		identities: append([]Auth(nil), o.Auth...), state: StateChange{At: time.Now()},
 	}
@@ -118,8 +120,8 @@ func (c *core) run(first chan<- error) {
 			return
 		}
 		err := c.prepare(g)
+		opened := time.Now()
 		if err == nil {
-			pauses.reset()
 			select {
 			case first <- nil:
 			default:
@@ -129,6 +131,10 @@ func (c *core) run(first chan<- error) {
 		case <-g.ctx.Done():
 		case <-c.life.Done():
 			g.end(ErrClosed)
+		}
+		fleeting := g.local && time.Since(opened) < time.Second // else two servers that say what is not so would have us run between them
+		if err == nil && !fleeting {
+			pauses.reset()
 		}
 		c.bury(g)
 		if err != nil && errors.Is(err, ErrAuthFailed) {
@@ -142,7 +148,7 @@ func (c *core) run(first chan<- error) {
 			return
 		default:
 		}
-		if err != nil && sleep(c.life, pauses.next()) != nil {
+		if (err != nil || fleeting) && sleep(c.life, pauses.next()) != nil {
 			return
 		}
 	}
@@ -188,6 +194,7 @@ func (c *core) adopt(g *generation, given int) bool {
 	if c.current != nil {
 		state = StateReconnected
 	}
+	state = g.granted.state(state)
 	g.ready = true
 	c.current = g
 	c.wakeLocked()

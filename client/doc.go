@@ -85,6 +85,20 @@
 // That rests on clocks which differ in their pace by less than a tenth, and cannot help against a pause between the question and
 // what is done upon its answer. What must not happen twice needs a fencing token, or a check in the same multi.
 //
+// # Servers without a majority
+//
+// With Options.ReadOnly a client also takes a server that has lost its majority and goes on answering reads, where servers offer that
+// (readonlymode.enabled on Apache's); its state is then [StateReadOnly]. Reads bring what that server has, which may be old. What takes
+// a majority fails at once with [ErrNotReadOnly] and has not happened: writes, and Sync, too; no lock is granted. All the while the client
+// looks for a server with a majority, and moves there when it has found one.
+//
+// What such a server says is no sign of life: a session that a majority opened is lost when none was heard for its timeout, attached or
+// not. A session that such a server opened is known to nobody else, and is lost with its connection. Apache's servers from 3.7 on turn away
+// sessions they did not open, so a client is suspended until its session is lost, and reads in the next one; their local sessions
+// (localSessionsEnabled) they forget when they lose the majority, and the client reads in the next one at once. They open sessions
+// without a majority only where there may be local ones. Elsewhere there is nothing to read, and who connects is told ErrNotReadOnly
+// when his context ends.
+//
 // # Looking on
 //
 // [Client.States] tells of the connection, Options.Hooks are functions to be told of it and of the operations; spans and metrics go to

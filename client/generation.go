@@ -40,15 +40,14 @@ type generation struct {
 
 	mu       sync.Mutex
 	session  *Session // set at the first handshake
+	local    bool     // a read-only server opened the session, and nobody else knows it; set with session
 	ready    bool     // identities given; users may have it
 	attached bool     // connected, and the session confirmed by the server
 	ended    bool
 	raw      net.Conn // the present connection
 	timer    *time.Timer
-	granted  struct { // by the last handshake
-		id      int64
-		timeout time.Duration
-	}
+	granted  grant              // by the last handshake
+	stay     context.CancelFunc // ends the search for a majority; nil when there is none
 	watches  watches
 	ledger   ledger // has a mutex of its own
 	confirms bool   // the server confirmed the end of the session
@@ -68,7 +67,7 @@ func (g *generation) open() error {
 	o := &g.core.opts
 	conn, events, err := zk.Connect(g.core.roster.told, o.SessionTimeout,
 		zk.WithDialer(g.dial),
-		zk.WithHostProvider(newRounds(g.core.roster, func() bool { return g.ctx.Err() != nil })),
+		zk.WithHostProvider(newRounds(g.core.roster, func() bool { return g.ctx.Err() != nil }, g.core.preferred)),
 		zk.WithEventCallback(g.event),
 		zk.WithMaxConnBufferSize(o.MaxFrame+frameOverhead),
 		zk.WithMaxBufferSize(o.MaxFrame+frameOverhead),
@@ -98,10 +97,7 @@ func (g *generation) dial(network, addr string, _ time.Duration) (net.Conn, erro
 	defer cancel()
 	g.dialledAt, g.dialled = time.Now(), addr
 	limit := g.dialledAt.Add(g.core.opts.ConnectTimeout)
-	conn, err := g.core.opts.Dialer(ctx, network, addr)
-	if g.core.opts.Hooks.Dialled != nil {
-		g.core.opts.Hooks.Dialled(addr, time.Since(g.dialledAt), err)
-	}
+	conn, err := g.core.dial(ctx, network, addr)
 	if err != nil {
 		g.core.noteDialError(err)
 		return nil, err
@@ -119,12 +115,12 @@ func (g *generation) adopt(conn net.Conn, limit time.Time) (net.Conn, error) {
 		g.mu.Unlock()
 	}
 	t.wanted, t.sends, t.hears, t.reconfigured = g.wanted, g.ledger.sends, g.ledger.hears, g.core.madeConfigs.hears
-	t.attached = func(id int64, timeout time.Duration) {
-		g.ledger.opens(t.greeted, timeout, g.core.opts.TickTime)
+	t.readOnly, t.refused = g.core.opts.ReadOnly, g.core.noteDialError
+	t.attached = func(given grant) {
+		g.ledger.opens(t.greeted, given, g.core.opts.TickTime)
 		g.mu.Lock()
-		g.granted.id, g.granted.timeout = id, timeout
+		g.granted = given
 		g.mu.Unlock()
-		t.heard()
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -167,10 +163,13 @@ func (g *generation) attach() {
 		return
 	}
 	g.attached = true
-	if g.timer != nil {
+	if g.granted.readOnly {
+		g.seekLocked() // the timer runs on: this server cannot tell whether the session lives
+	} else if g.timer != nil {
 		g.timer.Stop()
 	}
 	if g.session == nil {
+		g.local = g.granted.readOnly
 		g.session = &Session{gen: g, id: g.granted.id, ctx: leasedContext{g.ctx, g}}
 		g.session.timeout.Store(int64(g.granted.timeout))
 		close(g.established)
@@ -179,12 +178,20 @@ func (g *generation) attach() {
 	g.session.timeout.Store(int64(g.granted.timeout))
 	g.watches.fireAll(EventReconnected)
 	if g.ready {
-		g.core.publish(StateReconnected, g.session, nil)
+		g.core.publish(g.granted.state(StateReconnected), g.session, nil)
 	}
 }
 
-// detach notes that the connection is gone, and sets the alarm for the moment the session is given up: when nothing was heard for the
-// whole negotiated timeout.
+// state is that of being attached, which is called so if the server does not only read.
+func (g grant) state(called State) State {
+	if g.readOnly {
+		return StateReadOnly
+	}
+	return called
+}
+
+// detach notes that the connection is gone, and sets the alarm for the moment the session is given up: when nothing was heard of a majority
+// for the whole negotiated timeout. A session that no majority knows is over at once.
 func (g *generation) detach() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -192,6 +199,17 @@ func (g *generation) detach() {
 		return
 	}
 	g.attached = false
+	if g.stay != nil {
+		g.stay()
+		g.stay = nil
+	}
+	if g.local {
+		g.endLocked(errUnknownSession)
+		return
+	}
+	if g.timer != nil {
+		g.timer.Stop()
+	}
 	if !g.foreign { // else the session goes on for as long as the library likes
 		silence := time.Since(g.start) - time.Duration(g.heardAt.Load())
 		g.timer = time.AfterFunc(g.session.Timeout()-silence, g.giveUp)
@@ -201,14 +219,17 @@ func (g *generation) detach() {
 	}
 }
 
-// giveUp ends the session if it is true, at this moment, that no server was heard for the whole timeout.
+// giveUp ends the session if it is true, at this moment, that no server with a majority was heard for the whole timeout.
 func (g *generation) giveUp() {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	silence := time.Since(g.start) - time.Duration(g.heardAt.Load())
-	stale := g.attached || silence < g.session.Timeout()
-	g.mu.Unlock()
-	if !stale {
-		g.end(errSilence)
+	switch {
+	case silence < g.session.Timeout():
+	case !g.attached:
+		g.endLocked(errSilence)
+	case g.granted.readOnly:
+		g.endLocked(errUnproved)
 	}
 }
 
@@ -216,6 +237,11 @@ func (g *generation) giveUp() {
 func (g *generation) end(cause error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.endLocked(cause)
+}
+
+// endLocked is end for who holds mu.
+func (g *generation) endLocked(cause error) {
 	if g.ended {
 		return
 	}

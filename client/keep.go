@@ -28,6 +28,7 @@ type ledger struct {
 
 	mu      sync.Mutex
 	lease   lease
+	local   bool          // this connection's server has no majority, and what it answers proves nothing
 	pending []request     // in the order they were sent
 	keeping int           // how many want proofs
 	asking  bool          // a goroutine asks for them
@@ -75,6 +76,9 @@ func (l *ledger) hears(xid, code int32) {
 			continue
 		}
 		l.pending = l.pending[:i+copy(l.pending[i:], l.pending[i+1:])]
+		if l.local {
+			return
+		}
 		was := l.lease.proof
 		l.lease.answered(r.sent, byMajority(r.op, code))
 		if l.lease.proof != was {
@@ -86,11 +90,14 @@ func (l *ledger) hears(xid, code int32) {
 }
 
 // opens notes that a connection has got the session, with a handshake that was sent then.
-func (l *ledger) opens(sent time.Time, timeout, tick time.Duration) {
+func (l *ledger) opens(sent time.Time, given grant, tick time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending = l.pending[:0]
-	l.lease.opened(sent, timeout, tick)
+	if l.local = given.readOnly; l.local {
+		return
+	}
+	l.lease.opened(sent, given.timeout, tick)
 	l.hasten()
 }
 
@@ -157,7 +164,8 @@ func (l *ledger) next() (pause time.Duration, done bool) {
 }
 
 // Deadline is until when the session is sure to live: as far as this client knows, the servers cannot have ended it before, and given to
-// others what it held. It moves with what is written in the session, and all the time while somebody keeps it, see [Session.Keep].
+// others what it held. It moves with what is written in the session, and all the time while somebody keeps it, see [Session.Keep]. It is the
+// zero time for a session that a read-only server opened.
 func (s *Session) Deadline() time.Time {
 	l := &s.gen.ledger
 	l.mu.Lock()
@@ -177,11 +185,15 @@ func (s *Session) Deadline() time.Time {
 // was heard of, or never. A wall clock that is set forward by as much ends it, too: it cannot be told from a machine that slept. The signs
 // are transactions that change nothing, and cost the servers as much as a write.
 //
-// release may be called more than once. Keep fails with ctx's cause, or that of the session's end, and with ErrWrapped.
+// release may be called more than once. Keep fails with ctx's cause, or that of the session's end; with ErrWrapped; and at once with
+// ErrNotReadOnly if a read-only server opened the session, as no majority will ever know it.
 func (s *Session) Keep(ctx context.Context) (release func(), err error) {
 	g := s.gen
-	if g.foreign {
+	switch {
+	case g.foreign:
 		return nil, ErrWrapped
+	case g.local && s.Err() == nil:
+		return nil, ErrNotReadOnly
 	}
 	if err := g.keep(); err != nil {
 		return nil, err

@@ -97,7 +97,7 @@ func TestWhoAsksReadsTheClocks(t *testing.T) {
 	require.NoError(t, err)
 	session := func() *Session {
 		g := newGeneration(c, 1)
-		g.ledger.opens(time.Now(), time.Hour, 0)
+		g.ledger.opens(time.Now(), grant{timeout: time.Hour}, 0)
 		return &Session{gen: g, ctx: leasedContext{g.ctx, g}}
 	}
 	stop := func(s *Session) { // the process stood still

@@ -61,12 +61,17 @@ type Options struct {
 	// and fails with that error. It is called by many goroutines and must not use the client. What the client does by itself is not
 	// asked about: undoing what was cancelled, and proving that a session lives. Default: everything is sent.
 	Check func(Intent) error
+	// ReadOnly takes a server that has no majority behind it, where servers offer that (readonlymode.enabled on Apache's): better to read
+	// what may be old than nothing. The package comment says what becomes of sessions. While attached to such a server the client asks
+	// all others, and that one, for one with a majority, by the command isro through Dialer, and moves there; Apache's servers
+	// answer it where it is in 4lw.commands.whitelist or their own read-only mode is on. Default: such servers turn the client away.
+	ReadOnly bool
 	// MaxFrame is the largest request sent and the largest answer accepted, in bytes; two buffers of this size live as long as the
 	// client. A larger request is refused with ErrTooLarge. A larger answer ends the connection, as it does in Java. Keep it equal to
 	// the servers' jute.maxbuffer. Default: 1 MiB.
 	MaxFrame int
-	// Reconnect makes the policy of pauses between rounds over all servers while none can be reached; the policy is used by
-	// one goroutine and reset after each success. When it says Stop, the last pause before is repeated: a client gives up only when
+	// Reconnect makes the policy of pauses between rounds over all servers while none can be reached, or none with a majority; a policy
+	// is used by one goroutine and reset after each success. When it says Stop, the last pause before is repeated: a client gives up only when
 	// it is closed. Default: exponential with jitter, 50 ms to 2 s.
 	Reconnect func() backoff.BackOff
 	// Retry makes the policy of pauses between tries of an operation that lost its connection and may be repeated without harm: the

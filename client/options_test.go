@@ -99,8 +99,8 @@ func TestChroot(t *testing.T) {
 }
 
 func TestRoundsVisitEveryServer(t *testing.T) {
-	over := false
-	r := newRounds(newRoster([]string{"a", "b", "c"}), func() bool { return over })
+	over, first := false, ""
+	r := newRounds(newRoster([]string{"a", "b", "c"}), func() bool { return over }, func() string { return first })
 	for range 4 {
 		seen := map[string]bool{}
 		for range 3 {
@@ -110,9 +110,14 @@ func TestRoundsVisitEveryServer(t *testing.T) {
 		}
 		require.Len(t, seen, 3)
 	}
+	first = "d"
+	s, last := r.Next()
+	require.False(t, last)
+	require.Equal(t, "d", s)
 	over = true
-	_, last := r.Next()
+	s, last = r.Next()
 	require.True(t, last, "the library looks for its end only at the end of a round")
+	require.NotEqual(t, "d", s, "that is for the next session")
 }
 
 func FuzzServers(f *testing.F) {

@@ -83,7 +83,7 @@ func TestRosterTakesLoopbackFromWhoUsesIt(t *testing.T) {
 // The library goes on with its rounds while the servers change.
 func TestRoundsFollowTheRoster(t *testing.T) {
 	roster := newRoster([]string{"a:1", "b:1"})
-	r := newRounds(roster, func() bool { return false })
+	r := newRounds(roster, func() bool { return false }, func() string { return "" })
 	round := func(n int) map[string]bool {
 		seen := map[string]bool{}
 		for range n {

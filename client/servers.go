@@ -64,6 +64,7 @@ func withPort(host string) (string, error) {
 type rounds struct {
 	roster *roster
 	over   func() bool
+	first  func() string // a server to go to before the next in turn; "" when there is none
 
 	mu      sync.Mutex
 	servers []string
@@ -71,8 +72,8 @@ type rounds struct {
 	next    int
 }
 
-func newRounds(roster *roster, over func() bool) *rounds {
-	r := &rounds{roster: roster, over: over}
+func newRounds(roster *roster, over func() bool, first func() string) *rounds {
+	r := &rounds{roster: roster, over: over, first: first}
 	r.refresh()
 	return r
 }
@@ -90,10 +91,16 @@ func (r *rounds) Connected()          {}
 func (r *rounds) Next() (string, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	over := r.over()
+	if !over {
+		if server := r.first(); server != "" {
+			return server, false
+		}
+	}
 	if _, change := r.roster.servers(); change != r.change {
 		r.refresh()
 	}
 	server := r.servers[r.next%len(r.servers)]
 	r.next++
-	return server, r.over()
+	return server, over
 }

@@ -62,8 +62,11 @@ func (s *Session) Go(f func(ctx context.Context)) error {
 // String returns the id as ZooKeeper's logs write it.
 func (s *Session) String() string { return fmt.Sprintf("0x%x", uint64(s.id)) }
 
-// errSilence is the cause of a session given up by this side alone.
-var errSilence = fmt.Errorf("%w: no server heard for the whole timeout", ErrSessionExpired)
+// Causes of the end of sessions given up by this side alone.
+var (
+	errSilence        = fmt.Errorf("%w: no server heard for the whole timeout", ErrSessionExpired)
+	errUnknownSession = fmt.Errorf("%w: the read-only server that opened it is left, and no other knows it", ErrSessionExpired)
+)
 
 // lost tells whether the cause of a session's end is anything but the wish of its user.
 func lost(cause error) bool { return !errors.Is(cause, ErrClosed) }

@@ -16,10 +16,11 @@ const (
 	StateSuspended                // the connection is gone; the session may live or not, and what it owns is in doubt
 	StateLost                     // the session is over, and all it owned is gone or about to go
 	StateReconnected              // connected again: in the same session after StateSuspended, in a new one after StateLost
+	StateReadOnly                 // a server without a majority answers, see Options.ReadOnly; what the session owns is in doubt
 	StateClosed                   // the client was closed; the last state
 )
 
-var stateNames = [...]string{"connecting", "connected", "suspended", "lost", "reconnected", "closed"}
+var stateNames = [...]string{"connecting", "connected", "suspended", "lost", "reconnected", "read-only", "closed"}
 
 // String returns the state in one word.
 func (s State) String() string {
@@ -118,7 +119,7 @@ func (c *core) logStates() {
 		switch change.State {
 		case StateConnecting:
 			continue
-		case StateSuspended, StateLost:
+		case StateSuspended, StateLost, StateReadOnly:
 			level = slog.LevelWarn
 		}
 		attrs := []any{"state", change.State.String()}

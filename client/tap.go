@@ -26,11 +26,14 @@ const (
 const opReconfig = 16
 
 // tap is a connection to a server that is read and written along as the library uses it. From the frames passing by it learns what the
-// library keeps to itself: the session's id and negotiated timeout, when the server was last heard, whether the end of the
-// session was confirmed, and what configuration a reconfiguration has made. Beyond that it does two things the library does badly.
+// library keeps to itself: what the server granted, when one with a majority was last heard, whether the end of the session was
+// confirmed, and what configuration a reconfiguration has made. Beyond that it does three things the library does badly or not at all.
 //
 // It bounds the handshake. The library waits up to ten times its read timeout for the first bytes of the server's answer, and
-// without any bound for the rest of it.
+// without any bound for the rest of it. It also reads an answer that is too short for one, such as the bare refusal of a read-only
+// server that may open no session, as an answer whose rest is what the buffer held before.
+//
+// It tells the server that one will do which only reads, if that is so.
 //
 // It sets the watches: where one is wanted, it puts the flag into a read that the library sends without. So the library has no watches of
 // its own. It would set them again on the next connection, claiming to have seen a transaction that its reader may be moving at
@@ -41,12 +44,14 @@ type tap struct {
 	net.Conn
 	limit    time.Time // of the handshake
 	maxFrame int
-	attached func(id int64, timeout time.Duration)
-	heard    func()
+	readOnly bool // a server will do that only reads
+	attached func(grant)
+	refused  func(error)           // the server opens no session, and says why
+	heard    func()                // by a server with a majority, as far as it knows
 	sends    func(xid, op int32)   // a request goes out
 	hears    func(xid, code int32) // an answer is here
 	greeted  time.Time             // when the handshake was sent
-	closed   func()                // the reply to closeSession came
+	closed   func()                // closeSession was carried out
 	wanted   func(watchKey) bool   // whether a read is to set a watch
 
 	reconfigured func(body []byte) // a reconfiguration succeeded, and this is the answer behind its header
@@ -62,6 +67,14 @@ type tap struct {
 	buf         []byte
 	next, whole int
 	failed      error // the connection's end; handed on behind the last whole frame
+	minority    bool  // the server only reads
+}
+
+// grant is what a server that takes a client says in the handshake.
+type grant struct {
+	id       int64 // of the session
+	timeout  time.Duration
+	readOnly bool // the server only reads
 }
 
 func newTap(conn net.Conn, limit time.Time, maxFrame int) *tap {
@@ -93,7 +106,7 @@ func (t *tap) fill() {
 	if cut := t.cut(); err == nil {
 		err = cut
 	}
-	if n > 0 && t.shaken.Load() {
+	if n > 0 && t.shaken.Load() && !t.minority {
 		t.heard()
 	}
 	t.failed = err
@@ -113,35 +126,30 @@ func (t *tap) cut() error {
 		if len(rest) < 4+size {
 			return nil
 		}
-		t.frame(rest[4 : 4+size])
+		if err := t.frame(rest[4 : 4+size]); err != nil {
+			return err
+		}
 		t.whole += 4 + size
 	}
 }
 
-// frame looks at the beginning of a frame: of the answer to the handshake (version 4, timeout 4, session 8), then of replies
-// (xid 4, zxid 8, error 4).
-func (t *tap) frame(b []byte) {
-	if len(b) < 16 {
-		return
-	}
+// frame looks at a frame: first the answer to the handshake, then the beginnings of replies (xid 4, zxid 8, error 4).
+func (t *tap) frame(b []byte) error {
 	if !t.shaken.Load() {
-		timeout := time.Duration(int32(binary.BigEndian.Uint32(b[4:]))) * time.Millisecond
-		if id := int64(binary.BigEndian.Uint64(b[8:])); id != 0 {
-			t.attached(id, timeout)
-		}
-		t.shaken.Store(true)
-		return
+		return t.greeting(b)
 	}
-	xid := int32(binary.BigEndian.Uint32(b))
-	if xid > 0 && xid == t.closeXid.Load() {
+	if len(b) < 16 {
+		return nil
+	}
+	xid, code := int32(binary.BigEndian.Uint32(b)), int32(binary.BigEndian.Uint32(b[12:]))
+	if xid > 0 && xid == t.closeXid.Load() && code == 0 {
 		t.closed()
 	}
-	code := int32(binary.BigEndian.Uint32(b[12:]))
 	if xid != xidEvent {
 		t.hears(xid, code)
 	}
 	if t.open.Load() == 0 {
-		return
+		return nil
 	}
 	if _, ok := t.reconfigs.LoadAndDelete(xid); ok {
 		t.open.Add(-1)
@@ -149,13 +157,43 @@ func (t *tap) frame(b []byte) {
 			t.reconfigured(b[16:])
 		}
 	}
+	return nil
+}
+
+// greeting reads the answer to the handshake: version 4, timeout 4, session 8, password with its length 4, and whether the server only
+// reads 1, if it was asked. Apache's read-only servers that may not open a session send the beginning of a reply instead.
+func (t *tap) greeting(b []byte) error {
+	if len(b) == 16 {
+		err := fmt.Errorf("the server opens no session: %w", Code(binary.BigEndian.Uint32(b[12:])))
+		t.refused(err)
+		return err
+	}
+	password := 0
+	if len(b) >= 20 {
+		password = max(int(int32(binary.BigEndian.Uint32(b[16:]))), 0)
+	}
+	if len(b) < 20+password {
+		return fmt.Errorf("the server's answer to the handshake ends after %d bytes", len(b))
+	}
+	rest := b[20+password:]
+	given := grant{
+		id:      int64(binary.BigEndian.Uint64(b[8:])),
+		timeout: time.Duration(int32(binary.BigEndian.Uint32(b[4:]))) * time.Millisecond,
+	}
+	given.readOnly = len(rest) > 0 && rest[0] != 0
+	t.minority = given.readOnly
+	if given.id != 0 {
+		t.attached(given)
+	}
+	t.shaken.Store(true)
+	return nil
 }
 
 // Write sends one request: length 4, xid 4, operation 4, body.
 func (t *tap) Write(p []byte) (int, error) {
 	if !t.shaken.Load() || len(p) < 12 {
 		if t.greeted.IsZero() {
-			t.greeted = time.Now()
+			return t.greet(p)
 		}
 		return t.Conn.Write(p)
 	}
@@ -175,6 +213,18 @@ func (t *tap) Write(p []byte) (int, error) {
 		}
 	}
 	return t.Conn.Write(p)
+}
+
+// greet writes the handshake, with the byte at its end that the library leaves out if a server will do that only reads.
+func (t *tap) greet(p []byte) (int, error) {
+	t.greeted = time.Now()
+	if !t.readOnly {
+		return t.Conn.Write(p)
+	}
+	asking := append(append(make([]byte, 0, len(p)+1), p...), 1)
+	binary.BigEndian.PutUint32(asking, uint32(len(asking)-4))
+	n, err := t.Conn.Write(asking)
+	return min(n, len(p)), err
 }
 
 // watchable reads the body of a read: path 4 and its length, watch 1.

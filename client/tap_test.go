@@ -38,7 +38,7 @@ func (s *stream) Read(p []byte) (int, error) {
 
 func quietTap(conn net.Conn, limit time.Time) *tap {
 	tp := newTap(conn, limit, 1000)
-	tp.attached, tp.heard, tp.closed = func(int64, time.Duration) {}, func() {}, func() {}
+	tp.attached, tp.refused, tp.heard, tp.closed = func(grant) {}, func(error) {}, func() {}, func() {}
 	tp.sends, tp.hears = func(int32, int32) {}, func(int32, int32) {}
 	tp.wanted = func(watchKey) bool { return false }
 	return tp
@@ -97,10 +97,9 @@ func TestTapLearnsFromTheHandshake(t *testing.T) {
 		defer server.Close()
 		defer client.Close()
 		tp := quietTap(client, time.Now().Add(time.Second))
-		var id int64
-		var timeout time.Duration
+		var given grant
 		var heard, closed int
-		tp.attached = func(i int64, d time.Duration) { id, timeout = i, d }
+		tp.attached = func(g grant) { given = g }
 		tp.heard = func() { heard++ }
 		tp.closed = func() { closed++ }
 		exchange := func(b []byte) {
@@ -120,8 +119,7 @@ func TestTapLearnsFromTheHandshake(t *testing.T) {
 		answer = binary.BigEndian.AppendUint64(answer, 0x1234)
 		answer = append(answer, make([]byte, 20)...)
 		exchange(frame(answer...))
-		require.Equal(t, int64(0x1234), id)
-		require.Equal(t, 4*time.Second, timeout)
+		require.Equal(t, grant{id: 0x1234, timeout: 4 * time.Second}, given)
 		require.Equal(t, 1, heard)
 
 		reply := make([]byte, 16)
@@ -132,9 +130,13 @@ func TestTapLearnsFromTheHandshake(t *testing.T) {
 		request[3] = 9
 		binary.BigEndian.PutUint32(request[4:], uint32(0xfffffff5)) // -11
 		write(frame(request...))
+		reply[15] = 1
+		exchange(frame(reply...))
+		require.Equal(t, 0, closed, "it was refused")
+		reply[15] = 0
 		exchange(frame(reply...))
 		require.Equal(t, 1, closed)
-		require.Equal(t, 3, heard)
+		require.Equal(t, 4, heard)
 	})
 }
 
@@ -208,4 +210,70 @@ func TestTapSetsWatches(t *testing.T) {
 		require.Equal(t, other, s.last)
 	}
 	require.Empty(t, asked)
+}
+
+// What the library leaves out is put behind what it writes, and only if it is wanted.
+func TestTapAsksForServersThatOnlyRead(t *testing.T) {
+	handshake := frame(make([]byte, 44)...)
+	for _, asked := range []bool{false, true} {
+		s := &sink{}
+		tp := quietTap(s, time.Time{})
+		tp.readOnly = asked
+		n, err := tp.Write(handshake)
+		require.NoError(t, err)
+		require.Len(t, handshake, n)
+		want := handshake
+		if asked {
+			want = frame(append(make([]byte, 44), 1)...)
+		}
+		require.Equal(t, want, s.last)
+		require.False(t, tp.greeted.IsZero())
+	}
+}
+
+func TestTapReadsAnswersToTheHandshake(t *testing.T) {
+	answer := func(password int32, rest int, last byte) []byte { // of a session 7 for a second
+		b := append(make([]byte, 4), 0, 0, 3, 0xe8, 0, 0, 0, 0, 0, 0, 0, 7)
+		b = binary.BigEndian.AppendUint32(b, uint32(password))
+		return append(append(b, make([]byte, rest-1)...), last)
+	}
+	taken, reads := &grant{id: 7, timeout: time.Second}, &grant{id: 7, timeout: time.Second, readOnly: true}
+	for name, c := range map[string]struct {
+		answer  []byte
+		granted *grant
+		heard   bool
+		err     string
+	}{
+		"without the byte":      {answer(16, 16, 9), taken, true, ""},
+		"with a majority":       {answer(16, 17, 0), taken, true, ""},
+		"without one":           {answer(16, 17, 1), reads, false, ""},
+		"no password":           {answer(-1, 1, 1), reads, false, ""},
+		"expired":               {make([]byte, 37), nil, true, ""},
+		"refused":               {append(make([]byte, 12), 0xff, 0xff, 0xff, 0x89), nil, false, "opens no session: server is read-only"},
+		"short":                 {answer(16, 15, 0), nil, false, "ends after 35 bytes"},
+		"shorter":               {make([]byte, 17), nil, false, "ends after 17 bytes"},
+		"with a huge password":  {answer(0x7fffffff, 16, 0), nil, false, "ends after 36 bytes"},
+		"with another negative": {answer(-0x80000000, 16, 0), taken, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tp := quietTap(&stream{pieces: [][]byte{frame(c.answer...)}}, time.Time{})
+			var granted *grant
+			var heard bool
+			var refused error
+			tp.attached = func(g grant) { granted = &g }
+			tp.heard = func() { heard = true }
+			tp.refused = func(err error) { refused = err }
+			got, err := io.ReadAll(tp)
+			require.Equal(t, c.granted, granted)
+			require.Equal(t, c.heard, heard)
+			require.Equal(t, name == "refused", refused != nil)
+			if c.err != "" {
+				require.ErrorContains(t, err, c.err)
+				require.Empty(t, got, "the library would read what its buffer held before")
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, frame(c.answer...), got)
+		})
+	}
 }

@@ -145,7 +145,7 @@ func (m *stateMeter) note(change StateChange) {
 		return
 	}
 	ctx := context.Background()
-	connected := change.State == StateConnected || change.State == StateReconnected
+	connected := change.State == StateConnected || change.State == StateReconnected || change.State == StateReadOnly
 	if connected != m.connected {
 		step := int64(1)
 		if m.connected {

@@ -66,7 +66,7 @@ func wrappable(conn *zk.Conn, events <-chan zk.Event, opts *Options) error {
 	var problems []error
 	for name, set := range map[string]bool{
 		"ConnectTimeout": opts.ConnectTimeout != 0, "Dialer": opts.Dialer != nil, "Auth": len(opts.Auth) > 0, "Reconnect": opts.Reconnect != nil,
-		"FollowConfig": opts.FollowConfig,
+		"FollowConfig": opts.FollowConfig, "ReadOnly": opts.ReadOnly,
 	} {
 		if set {
 			problems = append(problems, fmt.Errorf("%w: option %s is the connection's own business", ErrBadArguments, name))

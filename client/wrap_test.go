@@ -176,8 +176,9 @@ func TestWrapRefuses(t *testing.T) {
 		conn, events, p := bare(t, e)
 		_, err := client.Wrap(t.Context(), conn, events, &client.Options{
 			Auth: []client.Auth{ann}, Dialer: e.Dial, FollowConfig: true, ConnectTimeout: 1, Reconnect: func() backoff.BackOff { return nil },
+			ReadOnly: true,
 		})
-		for _, name := range []string{"Auth", "Dialer", "ConnectTimeout", "Reconnect", "FollowConfig"} {
+		for _, name := range []string{"Auth", "Dialer", "ConnectTimeout", "Reconnect", "FollowConfig", "ReadOnly"} {
 			require.ErrorContains(t, err, name)
 		}
 		require.ErrorIs(t, err, client.ErrBadArguments)
