@@ -30,7 +30,7 @@ const (
 // What somebody else deletes first is none of its paths. The root cannot be deleted.
 //
 // Among its failures are ErrNoNode, if there is no such node, ErrTooMany, and ErrNoAuth. A connection that breaks does not end it: to delete
-// once more is as good.
+// once more is as good. With ErrUnknown more may be deleted than it tells.
 func (c *Client) DeleteTree(ctx context.Context, path string, opts *DeleteTreeOptions) (deleted []string, err error) {
 	o := DeleteTreeOptions{}
 	if opts != nil {
@@ -124,6 +124,7 @@ func (c *Client) deleteAll(ctx context.Context, paths []string) (gone []string, 
 	}
 	unsure := errors.Is(err, ErrUnknown) // then what is not there may have been deleted here, and counts so
 	for _, path := range paths {
+		unsure := unsure
 		err := c.Delete(ctx, path, AnyVersion)
 		for errors.Is(err, ErrUnknown) && ctx.Err() == nil {
 			unsure = true
@@ -133,6 +134,8 @@ func (c *Client) deleteAll(ctx context.Context, paths []string) (gone []string, 
 		case err == nil, unsure && isNoNode(err):
 			gone = append(gone, path)
 		case isNoNode(err), errors.Is(err, ErrNotEmpty):
+		case unsure:
+			return gone, unknown(err)
 		default:
 			return gone, err
 		}

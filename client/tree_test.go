@@ -132,3 +132,24 @@ func TestDeleteTreeStops(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
+
+// A session that ends while nodes are deleted in it, and in no other, leaves open which of them are gone: the error says so.
+func TestDeleteTreeWhoseSessionEnds(t *testing.T) {
+	planted(t, func(t *testing.T, e *ensembletest.Ensemble, c *client.Client) {
+		away := e.Proxy(c).Freeze(proxy.Request(proxy.OpConnect, "").Always())
+		f := e.Proxy(c).Lose(proxy.Reply(proxy.OpMulti, ""))
+		view := c.Session().Client()
+		ended := make(chan error, 1)
+		go func() { // ends when the session has
+			<-f.Struck()
+			ended <- e.Expire(t.Context(), c)
+			away.End()
+		}()
+		deleted, err := view.DeleteTree(t.Context(), "/t", nil)
+		require.NoError(t, <-ended)
+		require.Empty(t, deleted)
+		require.ErrorIs(t, err, client.ErrSessionExpired)
+		require.ErrorIs(t, err, client.ErrUnknown)
+		require.Len(t, e.Server(1).Tree(), plantedNodes+1+len(ownNodes)-100, "they are gone")
+	})
+}
