@@ -106,8 +106,8 @@ func (c *Client) makeDir(ctx context.Context, path string, o *CreateOptions) err
 		switch {
 		case err == nil, errors.Is(err, ErrNodeExists):
 			return nil
-		case errors.Is(err, ErrUnknown) && ctx.Err() == nil:
-			return c.pinned()
+		case errors.Is(err, ErrUnknown) && ctx.Err() == nil && !c.over():
+			return nil
 		case dir.Mode == Container && (errors.Is(err, ErrUnimplemented) || errors.Is(err, ErrBadArguments)):
 			dir.Mode = Persistent // a server before containers
 		case errors.Is(err, ErrNoNode):
@@ -120,13 +120,8 @@ func (c *Client) makeDir(ctx context.Context, path string, o *CreateOptions) err
 	}
 }
 
-// pinned returns the cause of the end of a view's session.
-func (c *Client) pinned() error {
-	if c.pin == nil {
-		return nil
-	}
-	return c.pin.Err()
-}
+// over tells whether this is a view whose session has ended.
+func (c *Client) over() bool { return c.pin != nil && c.pin.Err() != nil }
 
 // Delete removes a node without children if its version is the given one. Among its failures are ErrNoNode, ErrBadVersion, ErrNotEmpty
 // and ErrNoAuth (the permission is the parent's).

@@ -12,6 +12,8 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 )
 
 func TestOperations(t *testing.T) {
@@ -354,5 +356,22 @@ func TestOperationsWaitWhileDisconnected(t *testing.T) {
 		require.GreaterOrEqual(t, time.Since(start), 3*time.Second)
 		require.Less(t, time.Since(start), 6*time.Second)
 		require.Same(t, session, c.Session())
+	})
+}
+
+// A session that ends while a parent is to be made in it, and in no other, ends the create with an error of the create.
+func TestParentsWhoseSessionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		away := e.Proxy(c).Freeze(proxy.Request(proxy.OpConnect, "").Always())
+		e.Proxy(c).Cut(proxy.Reply(proxy.OpCreate, "/p/n"))
+		_, err := c.Session().Client().Create(t.Context(), "/p/n", nil, &client.CreateOptions{Parents: client.PersistentParents})
+		away.End()
+		require.ErrorIs(t, err, client.ErrSessionExpired)
+		var failed *client.Error
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, "create", failed.Op)
+		require.Contains(t, []string{"/p", "/p/n"}, failed.Path, "it depends on who notices first")
 	})
 }
