@@ -10,6 +10,9 @@
 // measured, strangers sent to the ports between the servers, and ensembles of both kinds of servers made to agree. What changes
 // by chance is printed as flags with which to run it again; -fault-time, -fault-seed and -kills make runs longer.
 //
+// Our own client is tried on Apache's servers: what it says of operations that lost a request or a reply is judged (package lost, which
+// does the same in virtual time in the tests of package client; -lost.runs and -lost.from), and holders of locks are cut off and stopped.
+//
 // They find their peers through environment variables and fail when one is not set. To run them:
 //
 //	. .ci/peers.sh
