@@ -104,7 +104,7 @@ var (
 // [Code], one of this package's sentinels, a context's cause, or a chain of them.
 type Error struct {
 	Op   string // the operation, as the method is named: "create", "get", "multi", …
-	Path string // as the caller wrote it, without the chroot; empty when the operation has no path
+	Path string // as the caller wrote it, or of a parent that was to be made for it; empty when the operation has no path
 	Err  error
 }
 

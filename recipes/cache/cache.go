@@ -300,19 +300,25 @@ func (m *Cache) file(e *entry, keys []string) {
 // current notes that everything is what a server knew at that time, or later.
 func (m *Cache) current(at time.Time) {
 	m.currentAt = at
-	m.staleSince = time.Time{}
 	select {
 	case <-m.ready:
 	default:
 		close(m.ready)
 	}
+	if m.client.State() == client.StateReadOnly { // the others may go on without this server
+		m.doubt(at)
+		return
+	}
+	m.staleSince = time.Time{}
 	m.tell(Current)
 }
 
-// suspect notes when the connection goes. That it is back is of no interest before everything was read again.
+// suspect notes when the connection goes, or is one to a server without a majority. That it is back is of no interest before everything was
+// read again.
 func (m *Cache) suspect(ctx context.Context) {
 	for change := range m.client.States(ctx) {
-		if change.State == client.StateSuspended || change.State == client.StateLost {
+		switch change.State {
+		case client.StateSuspended, client.StateLost, client.StateReadOnly:
 			m.mu.Lock()
 			if change.At.After(m.currentAt) {
 				m.doubt(change.At)

@@ -298,7 +298,7 @@ func TestMirrorEnds(t *testing.T) {
 func TestRandomMirror(t *testing.T) {
 	first := rand.Uint64()
 	t.Logf("seed %d", first)
-	for seed := first; seed < first+15; seed++ {
+	for seed := first; seed < first+uint64(runs()); seed++ {
 		synctest.Test(t, func(t *testing.T) { randomly(t, rand.New(rand.NewPCG(seed, 6))) })
 	}
 }
@@ -392,4 +392,12 @@ func step(t *testing.T, known map[string]string, c cache.Change) {
 		}
 		delete(known, c.Path)
 	}
+}
+
+// runs is how many random runs there are.
+func runs() int {
+	if testing.Short() {
+		return 2
+	}
+	return 10
 }

@@ -22,7 +22,7 @@
 // last changed it, so that a node which was deleted and made again meanwhile is told as that, though its version is the same. Only when
 // all of it was read the cache is current again. A connection that is silent without being closed is noticed after two thirds of the session's
 // timeout, and one to a server that is cut off from its leader when that server gives up its leader, so the mirror may be older by that
-// than it knows.
+// than it knows. What a server without a majority says, with client.Options.ReadOnly, is mirrored and called stale.
 //
 // # Changes
 //

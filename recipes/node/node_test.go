@@ -390,7 +390,7 @@ func TestWithoutPermission(t *testing.T) {
 func TestRandomFaults(t *testing.T) {
 	first := rand.Uint64()
 	t.Logf("seed %d", first)
-	for seed := first; seed < first+10; seed++ {
+	for seed := first; seed < first+uint64(runs()); seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 8))
 			ctx := t.Context()
@@ -434,4 +434,12 @@ func TestRandomFaults(t *testing.T) {
 			require.Empty(t, data)
 		})
 	}
+}
+
+// runs is how many random runs there are.
+func runs() int {
+	if testing.Short() {
+		return 2
+	}
+	return 8
 }
