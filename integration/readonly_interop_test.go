@@ -13,6 +13,7 @@ import (
 
 	bwclient "github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/integration/process"
+	"github.com/bellwether-zk/bellwether/recipes/cache"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 )
 
@@ -68,6 +69,11 @@ func TestReadOnlyServers(t *testing.T) {
 		cancel()
 	}
 
+	mirror, err := cache.Open(ctx, reader, "/data", nil)
+	require.NoError(t, err)
+	defer mirror.Close()
+	require.NotZero(t, mirror.StaleSince(), "what is read here may be old")
+
 	// The others form a majority without the server that is left, whose clients have to find it.
 	only, restarted := owner.Session(), time.Now()
 	for _, s := range others {
@@ -91,6 +97,14 @@ func TestReadOnlyServers(t *testing.T) {
 	data, _, err := reader.Get(ctx, "/data")
 	require.NoError(t, err)
 	require.Equal(t, "written", string(data))
+	for change := range mirror.Watch(ctx) {
+		if change.Kind == cache.Current {
+			break
+		}
+	}
+	require.Zero(t, mirror.StaleSince())
+	node, _ := mirror.Get("/data")
+	require.Equal(t, "written", string(node.Data))
 }
 
 // With nothing but read-only mode switched on, Apache's servers turn everybody away while they only read, and say so to who is new.
