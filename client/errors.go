@@ -96,8 +96,9 @@ var (
 	// ErrInvalidPath tells that a path is not one: not absolute, empty or relative elements, a slash at the end, control characters.
 	// Nothing was sent.
 	ErrInvalidPath = errors.New("invalid path")
-	// ErrTooLarge tells that a request does not fit into Options.MaxFrame. Nothing was sent.
-	ErrTooLarge = errors.New("request too large")
+	// ErrTooLarge tells that a request does not fit into Options.MaxFrame, and was not sent; or that its answer does not, such as
+	// the names of very many children. What a write has done whose answer does not fit is told with ErrUnknown.
+	ErrTooLarge = errors.New("too large")
 )
 
 // Error is a failed operation: which one, on which path, and why. Every error of a Client's operation is one of these; Err is a
@@ -166,6 +167,9 @@ func translate(err error) error {
 	// to read it from. The library knows no Unimplemented, and containers must fall back on it.
 	if number, ok := strings.CutPrefix(err.Error(), "unknown error: "); ok {
 		if n, convErr := strconv.ParseInt(number, 10, 32); convErr == nil {
+			if Code(n) == answerTooLarge {
+				return fmt.Errorf("answer %w", ErrTooLarge)
+			}
 			return Code(n)
 		}
 	}
@@ -179,7 +183,8 @@ func outcome(err error) error {
 	case err == nil, errors.Is(err, errNeverSent):
 		return err
 	case errors.Is(err, ErrConnectionLoss), errors.Is(err, ErrSystem), errors.Is(err, ErrOperationTimeout),
-		errors.Is(err, ErrAPI): // the library's word, too, for the answer to a multi it cannot read
+		errors.Is(err, ErrTooLarge), // of an answer, here
+		errors.Is(err, ErrAPI):      // the library's word, too, for the answer to a multi it cannot read
 		return unknown(err)
 	}
 	return err

@@ -317,7 +317,7 @@ func run[T any](ctx context.Context, c *Client, op operation, fn func(*zk.Conn) 
 
 func repeat[T any](ctx context.Context, c *Client, op operation, fn func(*zk.Conn) (T, error)) (v T, tries int, err error) {
 	if op.size+fixedSize > c.opts.MaxFrame {
-		return v, 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, op.size+fixedSize, c.opts.MaxFrame)
+		return v, 0, fmt.Errorf("request %w: %d bytes, the limit is %d", ErrTooLarge, op.size+fixedSize, c.opts.MaxFrame)
 	}
 	var policy backoff.BackOff
 	for {

@@ -67,8 +67,8 @@ type Options struct {
 	// answer it where it is in 4lw.commands.whitelist or their own read-only mode is on. Default: such servers turn the client away.
 	ReadOnly bool
 	// MaxFrame is the largest request sent and the largest answer accepted, in bytes; two buffers of this size live as long as the
-	// client. A larger request is refused with ErrTooLarge. A larger answer ends the connection, as it does in Java. Keep it equal to
-	// the servers' jute.maxbuffer. Default: 1 MiB.
+	// client. A larger request is refused with ErrTooLarge, and so is who gets a larger answer. Keep it equal to the servers'
+	// jute.maxbuffer. Default: 1 MiB.
 	MaxFrame int
 	// Reconnect makes the policy of pauses between rounds over all servers while none can be reached, or none with a majority; a policy
 	// is used by one goroutine and reset after each success. When it says Stop, the last pause before is repeated: a client gives up only when

@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,12 @@ const closeSession = -11
 
 // xidEvent stands where answers have the number of their request.
 const xidEvent = -1
+
+// replyHeader is how many bytes an answer begins with: xid 4, zxid 8, error 4.
+const replyHeader = 16
+
+// answerTooLarge is the error of an answer that was shortened. No server has such a code.
+const answerTooLarge Code = math.MinInt32
 
 // Operation codes of the requests that can set a watch.
 const (
@@ -27,7 +34,7 @@ const opReconfig = 16
 
 // tap is a connection to a server that is read and written along as the library uses it. From the frames passing by it learns what the
 // library keeps to itself: what the server granted, when one with a majority was last heard, whether the end of the session was
-// confirmed, and what configuration a reconfiguration has made. Beyond that it does three things the library does badly or not at all.
+// confirmed, and what configuration a reconfiguration has made. Beyond that it does four things the library does badly or not at all.
 //
 // It bounds the handshake. The library waits up to ten times its read timeout for the first bytes of the server's answer, and
 // without any bound for the rest of it. It also reads an answer that is too short for one, such as the bare refusal of a read-only
@@ -38,6 +45,9 @@ const opReconfig = 16
 // It sets the watches: where one is wanted, it puts the flag into a read that the library sends without. So the library has no watches of
 // its own. It would set them again on the next connection, claiming to have seen a transaction that its reader may be moving at
 // that moment, unsynchronised; what happened in between can be lost by that. Our watches all wake after a reconnect instead.
+//
+// It takes care of answers that are larger than agreed on. The library would end the connection, for all who wait on it, and once more when
+// the one who asked asks again. Here he gets an error, and the others their answers.
 //
 // The library reads from one goroutine and writes from one goroutine at a time, and writes each request with one call.
 type tap struct {
@@ -66,6 +76,7 @@ type tap struct {
 	// Used by the reader only: buf[next:whole] are complete frames not handed on yet, buf[whole:] the beginning of one.
 	buf         []byte
 	next, whole int
+	skip        int   // how many bytes that come next belong to an answer that was too large
 	failed      error // the connection's end; handed on behind the last whole frame
 	minority    bool  // the server only reads
 }
@@ -115,11 +126,21 @@ func (t *tap) fill() {
 // cut moves whole behind the last complete frame.
 func (t *tap) cut() error {
 	for {
+		t.discard()
 		rest := t.buf[t.whole:]
 		if len(rest) < 4 {
 			return nil
 		}
 		size := int(int32(binary.BigEndian.Uint32(rest)))
+		if size > t.maxFrame && t.shaken.Load() {
+			if len(rest) < 4+replyHeader {
+				return nil
+			}
+			if int32(binary.BigEndian.Uint32(rest[4:])) > 0 {
+				t.shorten(rest, size)
+				continue
+			}
+		}
 		if size < 0 || size > t.maxFrame {
 			return fmt.Errorf("a frame of %d bytes came, the limit is %d", size, t.maxFrame)
 		}
@@ -131,6 +152,23 @@ func (t *tap) cut() error {
 		}
 		t.whole += 4 + size
 	}
+}
+
+// shorten makes an answer that is too large for us into a failure of the one who asked, and of nobody else.
+func (t *tap) shorten(b []byte, size int) {
+	binary.BigEndian.PutUint32(b, replyHeader)
+	code := answerTooLarge
+	binary.BigEndian.PutUint32(b[4+12:], uint32(code))
+	_ = t.frame(b[4 : 4+replyHeader]) // only a greeting can fail
+	t.whole += 4 + replyHeader
+	t.skip = size - replyHeader
+}
+
+// discard drops what is there of an answer that was too large.
+func (t *tap) discard() {
+	n := min(t.skip, len(t.buf)-t.whole)
+	t.buf = append(t.buf[:t.whole], t.buf[t.whole+n:]...)
+	t.skip -= n
 }
 
 // frame looks at a frame: first the answer to the handshake, then the beginnings of replies (xid 4, zxid 8, error 4).

@@ -176,6 +176,7 @@ func (s *stage) nodes(dir string) (paths []string) {
 // A contender is a client of one of the libraries, with the session it began with. Calls of the bare one cannot look at their context.
 type contender interface {
 	get(ctx context.Context, path string) error
+	list(ctx context.Context, path string) error // the children
 	set(ctx context.Context, path string, data []byte) error
 	create(ctx context.Context, path string, mode client.Mode) (string, error)
 	// The next five are done as users do them who know that a reply may be lost, with what their library has for that.
@@ -236,6 +237,11 @@ func (b *bareClient) told() bool {
 
 func (b *bareClient) get(_ context.Context, path string) error {
 	_, _, err := b.Get(path)
+	return err
+}
+
+func (b *bareClient) list(_ context.Context, path string) error {
+	_, _, err := b.Children(path)
 	return err
 }
 
@@ -360,6 +366,11 @@ func connectOurs(t *testing.T, s *stage, servers string) contender {
 
 func (o *ourClient) get(ctx context.Context, path string) error {
 	_, _, err := o.Get(ctx, path)
+	return err
+}
+
+func (o *ourClient) list(ctx context.Context, path string) error {
+	_, _, err := o.Children(ctx, path)
 	return err
 }
 

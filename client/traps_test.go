@@ -161,6 +161,11 @@ var traps = []trap{
 		bare: "the connection breaks, for all",
 		ours: "refused before it is sent",
 	},
+	{
+		name: "an answer is too large for the client", seen: "CURATOR-690, go-zookeeper/zk, WithMaxBufferSize", servers: 1, scenario: largeAnswer,
+		bare: "the connection breaks, for all",
+		ours: "refused, and the others get their answers",
+	},
 }
 
 // Every row is a trap, and is none here. With -v it tells what the libraries did.

@@ -181,3 +181,22 @@ func tooLarge(t *testing.T, s *stage, c contender) string {
 	require.ErrorIs(t, err, client.ErrTooLarge)
 	return "refused before it is sent"
 }
+
+// The server has more than the client takes.
+func largeAnswer(t *testing.T, s *stage, c contender) string {
+	for i := range 50 {
+		s.make(t, fmt.Sprintf("/%030000d", i), "") // 1.5 MB of names
+	}
+	s.make(t, "/d", "")
+	before, _ := s.connections()
+	err := c.list(t.Context(), "/")
+	require.Error(t, err)
+	time.Sleep(5 * time.Second)
+	if after, _ := s.connections(); len(after) > len(before) {
+		return "the connection breaks, for all"
+	}
+	require.ErrorIs(t, err, client.ErrTooLarge)
+	require.NotErrorIs(t, err, client.ErrUnknown)
+	require.NoError(t, c.list(t.Context(), "/d"))
+	return "refused, and the others get their answers"
+}
