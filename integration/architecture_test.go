@@ -94,6 +94,7 @@ var house = []room{
 	{name: "ensemble/cmd/bellwether", may: append(append([]string{"ensemble"}, internal("zoocfg", "rawclient", "server")...), words...), beyond: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/jedib0t/go-pretty"}, why: "flags, signals, exit codes"},
 
 	{name: "client", beyond: append([]string{"github.com/go-zookeeper/zk", "github.com/cenkalti/backoff/v4"}, otel...), why: "a service that imports a lock must not drag in a server"},
+	{name: "client/typed", may: []string{"client"}, beyond: []string{"github.com/cenkalti/backoff/v4"}, why: "types stand on the client alone"},
 	{name: "client/schema", may: []string{"client"}, why: "rules about what a client is about to do"},
 	{name: "client/migrate", may: []string{"client"}, why: "a recipe would be a lock, and the transaction is one"},
 	{name: "recipes/ticket", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
@@ -101,8 +102,8 @@ var house = []room{
 	{name: "recipes/node", may: []string{"client"}, beyond: append([]string{"github.com/cenkalti/backoff/v4"}, otel...), why: "recipes stand on the client alone"},
 	{name: "recipes/barrier", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/cache", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "recipes/ticket", "recipes/lock", "recipes/cache"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
-	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "recipes/ticket", "recipes/lock"}, why: "examples show the public packages"},
+	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/cache"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
+	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "recipes/ticket", "recipes/lock"}, why: "examples show the public packages"},
 }
 
 // impure is what a machine must not import: with it come goroutines, clocks, sockets, files or hidden state.
