@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -218,6 +220,82 @@ func TestArchitectureRefuses(t *testing.T) {
 	require.Nil(t, roomOf("ensemble/internal/util"))
 	require.Empty(t, roomOf("client").refuses("github.com/go-zookeeper/zk"))
 	require.Empty(t, roomOf(in+"wire").refuses(module+"/"+in+"jute"))
+}
+
+// What may come with the client and the recipes, however far below: these modules, and the standard library. Of OpenTelemetry it is the API;
+// SDK and exporters are modules of their own. xxhash is what the API hashes attributes with.
+var light = []string{
+	"github.com/go-zookeeper/zk",
+	"github.com/cenkalti/backoff/v4",
+	"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace",
+	"github.com/cespare/xxhash/v2",
+}
+
+// A service that imports a lock drags in nothing else: no server, no SDK, whatever the modules above come to import one day.
+func TestClientAndRecipesStayLight(t *testing.T) {
+	found := dependencies(t, "./client/...", "./recipes/...")
+	require.Contains(t, found, "github.com/go-zookeeper/zk", "the list is one")
+	for _, heavy := range found.heavy() {
+		t.Errorf("%s must not be there: %s", heavy, strings.Join(found.way(heavy), " → "))
+	}
+}
+
+// The test itself must be able to fail.
+func TestHeavyIsFound(t *testing.T) {
+	found := dependencies(t, "./ensemble")
+	require.Contains(t, found.heavy(), module+"/ensemble/internal/tree")
+	require.Contains(t, found.heavy(), "github.com/klauspost/compress/snappy")
+	way := found.way("github.com/klauspost/compress/snappy")
+	require.Equal(t, module+"/ensemble", way[0])
+	require.Greater(t, len(way), 2)
+	require.Equal(t, "github.com/klauspost/compress/snappy", way[len(way)-1])
+}
+
+// imports are packages beyond the standard library by path.
+type imports map[string]imported
+
+type imported struct {
+	module  string
+	imports []string
+}
+
+// dependencies are packages of this module, and all that they import, directly or not. Nothing is fetched for that.
+func dependencies(t *testing.T, packages ...string) imports {
+	t.Helper()
+	format := `{{if not .Standard}}{{.ImportPath}} {{.Module.Path}}{{range .Imports}} {{.}}{{end}}{{end}}`
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-f", format}, packages...)...)
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "GOPROXY=off")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	found := make(imports)
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		found[words[0]] = imported{module: words[1], imports: words[2:]}
+	}
+	return found
+}
+
+// heavy are the packages that client and recipes must not have below them.
+func (all imports) heavy() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(pkg string) bool {
+		inner, ours := strings.CutPrefix(pkg, module+"/")
+		if ours {
+			top, _, _ := strings.Cut(inner, "/")
+			return top == "client" || top == "recipes"
+		}
+		return slices.Contains(light, all[pkg].module)
+	})
+}
+
+// way is a chain of imports that leads to a package, as long as somebody imports what is its first.
+func (all imports) way(to string) []string {
+	for pkg, p := range all {
+		if slices.Contains(p.imports, to) {
+			return append(all.way(pkg), to)
+		}
+	}
+	return []string{to}
 }
 
 func TestTopLevel(t *testing.T) {
