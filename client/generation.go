@@ -21,6 +21,7 @@ type generation struct {
 	core    *core
 	number  int
 	conn    *zk.Conn
+	room    room
 	foreign bool // the connection is not of the client's making, see Wrap
 	events  <-chan zk.Event
 	start   time.Time
@@ -65,12 +66,18 @@ func newGeneration(c *core, number int) *generation {
 // open starts the library. It does not wait for anything.
 func (g *generation) open() error {
 	o := &g.core.opts
+	first := firstBuffer
+	for _, a := range g.core.credentials(0) { // which the library sends by itself after a reconnect
+		first = max(first, int64(len(a.Scheme)+len(a.Credential)+fixedSize+frameOverhead))
+	}
+	g.room.most = int64(o.MaxFrame + frameOverhead)
+	g.room.has.Store(first)
 	conn, events, err := zk.Connect(g.core.roster.told, o.SessionTimeout,
+		func(c *zk.Conn) { g.room.of = c },
 		zk.WithDialer(g.dial),
 		zk.WithHostProvider(newRounds(g.core.roster, func() bool { return g.ctx.Err() != nil }, g.core.preferred)),
 		zk.WithEventCallback(g.event),
-		zk.WithMaxConnBufferSize(o.MaxFrame+frameOverhead),
-		zk.WithMaxBufferSize(o.MaxFrame+frameOverhead),
+		zk.WithMaxConnBufferSize(int(first)),
 		zk.WithLogger(libraryLog{o.Logger}))
 	if err != nil {
 		return err
@@ -116,6 +123,8 @@ func (g *generation) adopt(conn net.Conn, limit time.Time) (net.Conn, error) {
 	}
 	t.wanted, t.sends, t.hears, t.reconfigured = g.wanted, g.ledger.sends, g.ledger.hears, g.core.madeConfigs.hears
 	t.readOnly, t.refused = g.core.opts.ReadOnly, g.core.noteDialError
+	t.written, t.reading = g.room.grow, func() { g.room.receive(t.maxFrame) }
+	g.room.receive(int(firstBuffer))
 	t.attached = func(given grant) {
 		g.ledger.opens(t.greeted, given, g.core.opts.TickTime)
 		g.mu.Lock()

@@ -363,11 +363,17 @@ var errNotBegun = errors.New("not begun")
 
 // try runs an operation once in one session.
 func try[T any](ctx context.Context, g *generation, op operation, fn func(*zk.Conn) (T, error)) (T, error) {
+	var none T
+	if err := g.makeRoom(ctx, op.size); err != nil {
+		if errors.Is(err, errAbandoned) {
+			err = context.Cause(ctx)
+		}
+		return none, err
+	}
 	v, err := call(ctx, g, fn)
 	if err == nil {
 		return v, nil
 	}
-	var none T
 	switch {
 	case errors.Is(err, errNotBegun):
 		return none, err

@@ -66,9 +66,9 @@ type Options struct {
 	// all others, and that one, for one with a majority, by the command isro through Dialer, and moves there; Apache's servers
 	// answer it where it is in 4lw.commands.whitelist or their own read-only mode is on. Default: such servers turn the client away.
 	ReadOnly bool
-	// MaxFrame is the largest request sent and the largest answer accepted, in bytes; two buffers of this size live as long as the
-	// client. A larger request is refused with ErrTooLarge, and so is who gets a larger answer. Keep it equal to the servers'
-	// jute.maxbuffer. Default: 1 MiB.
+	// MaxFrame is the largest request sent and the largest answer accepted, in bytes. Memory of that order is held by a client that has
+	// sent or received something of that size, and by no other. A larger request is refused with ErrTooLarge, and so is who gets a
+	// larger answer. Keep it equal to the servers' jute.maxbuffer. Default: 1 MiB.
 	MaxFrame int
 	// Reconnect makes the policy of pauses between rounds over all servers while none can be reached, or none with a majority; a policy
 	// is used by one goroutine and reset after each success. When it says Stop, the last pause before is repeated: a client gives up only when

@@ -63,6 +63,8 @@ type tap struct {
 	greeted  time.Time             // when the handshake was sent
 	closed   func()                // closeSession was carried out
 	wanted   func(watchKey) bool   // whether a read is to set a watch
+	written  func()                // after the handshake: a request was written, by the goroutine that writes
+	reading  func()                // the goroutine that reads answers asks for the first one
 
 	reconfigured func(body []byte) // a reconfiguration succeeded, and this is the answer behind its header
 
@@ -79,6 +81,7 @@ type tap struct {
 	skip        int   // how many bytes that come next belong to an answer that was too large
 	failed      error // the connection's end; handed on behind the last whole frame
 	minority    bool  // the server only reads
+	begun       bool  // reading was called
 }
 
 // grant is what a server that takes a client says in the handshake.
@@ -94,6 +97,10 @@ func newTap(conn net.Conn, limit time.Time, maxFrame int) *tap {
 
 // Read hands on whole frames, in pieces as large as the caller likes.
 func (t *tap) Read(p []byte) (int, error) {
+	if !t.begun && t.next == t.whole && t.shaken.Load() {
+		t.begun = true
+		t.reading()
+	}
 	for t.next == t.whole {
 		if t.failed != nil {
 			return 0, t.failed
@@ -235,6 +242,7 @@ func (t *tap) Write(p []byte) (int, error) {
 		}
 		return t.Conn.Write(p)
 	}
+	defer t.written()
 	op := int32(binary.BigEndian.Uint32(p[8:]))
 	t.sends(int32(binary.BigEndian.Uint32(p[4:])), op)
 	switch op {

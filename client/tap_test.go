@@ -41,6 +41,7 @@ func quietTap(conn net.Conn, limit time.Time) *tap {
 	tp.attached, tp.refused, tp.heard, tp.closed = func(grant) {}, func(error) {}, func() {}, func() {}
 	tp.sends, tp.hears = func(int32, int32) {}, func(int32, int32) {}
 	tp.wanted = func(watchKey) bool { return false }
+	tp.written, tp.reading = func() {}, func() {}
 	return tp
 }
 
