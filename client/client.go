@@ -72,8 +72,8 @@ func Connect(ctx context.Context, servers string, opts *Options) (*Client, error
 		return nil, &Error{Op: "connect", Err: err}
 	}
 	first := make(chan error, 1)
-	go c.run(first)  // ends after Close
-	go c.logStates() // ends after Close, with the last state
+	go c.logStates(c.listen()) // ends after Close, with the last state
+	go c.run(first)            // ends after Close
 	select {
 	case err = <-first:
 	case <-ctx.Done():

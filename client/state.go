@@ -48,41 +48,50 @@ func (c *Client) State() State {
 // States returns the states of the connection as they come: first the present one, then every change in order, none left out,
 // however slow the loop is: changes wait in a queue of the loop's own. It ends when ctx ends, or after StateClosed.
 func (c *Client) States(ctx context.Context) iter.Seq[StateChange] {
-	return func(yield func(StateChange) bool) {
-		l := &listener{more: make(chan struct{}, 1)}
+	return func(yield func(StateChange) bool) { c.listen().each(ctx, yield) }
+}
+
+// listen begins to collect states, with the present one.
+func (c *core) listen() *listener {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &listener{core: c, queue: []StateChange{c.state}, more: make(chan struct{}, 1)}
+	c.listeners[l] = struct{}{}
+	return l
+}
+
+// each hands on what was collected, until it is left, ctx ends, or the last state.
+func (l *listener) each(ctx context.Context, yield func(StateChange) bool) {
+	c := l.core
+	defer func() {
 		c.mu.Lock()
-		l.queue = append(l.queue, c.state)
-		c.listeners[l] = struct{}{}
+		delete(c.listeners, l)
 		c.mu.Unlock()
-		defer func() {
-			c.mu.Lock()
-			delete(c.listeners, l)
-			c.mu.Unlock()
-		}()
-		for {
-			c.mu.Lock()
-			changes := l.queue
-			l.queue = nil
-			c.mu.Unlock()
-			for _, change := range changes {
-				if !yield(change) || change.State == StateClosed {
-					return
-				}
-			}
-			if len(changes) > 0 {
-				continue
-			}
-			select {
-			case <-l.more:
-			case <-ctx.Done():
+	}()
+	for {
+		c.mu.Lock()
+		changes := l.queue
+		l.queue = nil
+		c.mu.Unlock()
+		for _, change := range changes {
+			if !yield(change) || change.State == StateClosed {
 				return
 			}
+		}
+		if len(changes) > 0 {
+			continue
+		}
+		select {
+		case <-l.more:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
 
 // listener is one loop over States. Its queue is guarded by the core's mutex.
 type listener struct {
+	core  *core
 	queue []StateChange
 	more  chan struct{} // holds one token when the queue may have something
 }
@@ -106,11 +115,11 @@ func (c *core) publish(state State, s *Session, err error) {
 
 // logStates writes a line for each state but the first, counts it, and tells the hook. It stands beside the one who publishes, as all of
 // them may be slow.
-func (c *core) logStates() {
+func (c *core) logStates(l *listener) {
 	defer close(c.logged)
 	defer c.closeTelemetry()
 	count := stateMeter{meters: c.meters}
-	for change := range c.client().States(context.Background()) {
+	l.each(context.Background(), func(change StateChange) bool {
 		count.note(change)
 		if c.opts.Hooks.State != nil {
 			c.opts.Hooks.State(change)
@@ -118,7 +127,7 @@ func (c *core) logStates() {
 		level := slog.LevelInfo
 		switch change.State {
 		case StateConnecting:
-			continue
+			return true
 		case StateSuspended, StateLost, StateReadOnly:
 			level = slog.LevelWarn
 		}
@@ -130,5 +139,6 @@ func (c *core) logStates() {
 			attrs = append(attrs, "cause", change.Err)
 		}
 		c.opts.Logger.Log(context.Background(), level, "zookeeper session", attrs...)
-	}
+		return true
+	})
 }

@@ -41,8 +41,8 @@ func Wrap(ctx context.Context, conn *zk.Conn, events <-chan zk.Event, opts *Opti
 		return nil, &Error{Op: "wrap", Err: err}
 	}
 	w := &wrapped{core: c, conn: conn, events: events, first: make(chan error, 1)}
-	go w.run()       // ends after Close, or when somebody else has closed the connection
-	go c.logStates() // ends after Close, with the last state
+	go c.logStates(c.listen()) // ends after Close, with the last state
+	go w.run()                 // ends after Close, or when somebody else has closed the connection
 	select {
 	case err = <-w.first:
 	case <-ctx.Done():
