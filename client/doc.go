@@ -35,8 +35,8 @@
 //	case errors.Is(err, client.ErrUnknown):    // it may have happened: read and see
 //	}
 //
-// A write that failed without [ErrUnknown] did not happen and will not happen. With it, the request was on its way when the connection
-// broke or the context ended. Writes are not repeated by the client unless they can be recognised: a create with
+// A write that failed without [ErrUnknown] did not happen and will not happen. With it, the request was, or may have been, on its way when
+// the connection broke or the context ended. Writes are not repeated by the client unless they can be recognised: a create with
 // CreateOptions.Protected by its name, what is done by [Client.MultiOnce] by a mark. These look for what a lost answer would have told,
 // as long as their session lives, and repeat what had no effect; so they happen exactly once. Reads are repeated after a broken
 // connection until their context ends; Options.Retry sets the pace.
