@@ -26,7 +26,11 @@
 // created first is ahead. A ticket that waits watches one node, the nearest ahead of it, and asks again when it wakes: one departure wakes
 // one waiter. Before it says "first" it reads its own node once more, and takes only its own session's ownership for an answer.
 //
-// Children that are not tickets of this marker are left alone. They are no contenders, and yet a sign that another recipe uses the
+// A line may have tickets of several kinds, told apart by their markers (Options.Others), and a kind may wait for some of those ahead only
+// (Options.Rule), as the readers of a lock wait for the writers. Who is the first of all can become one of another kind without
+// leaving its place: Ticket.Exchange.
+//
+// Children that are not tickets of the line are left alone. They are no contenders, and yet a sign that another recipe uses the
 // directory: Options.Foreign tells.
 //
 // # Leaving

@@ -13,12 +13,22 @@ import (
 type Place struct {
 	Name   string // of the node, without the directory
 	ID     string // the id of the create that made it, "" if the name bears none
-	Number int32  // the server's number
+	Marker string
+	Number int32 // the server's number
 }
 
-// Parse reads the name of a ticket of a marker. Everything else that stands in the directory is not ok. Whatever precedes the marker
-// is accepted, as Curator accepts it.
-func Parse(name, marker string) (Place, bool) {
+// Parse reads the name of a ticket of one of the markers. Everything else that stands in the directory is not ok. Whatever precedes the
+// marker is accepted, as Curator accepts it.
+func Parse(name string, markers ...string) (Place, bool) {
+	for _, marker := range markers {
+		if p, ok := parse(name, marker); ok {
+			return p, true
+		}
+	}
+	return Place{}, false
+}
+
+func parse(name, marker string) (Place, bool) {
 	i := strings.LastIndex(name, marker)
 	if i < 0 {
 		return Place{}, false
@@ -30,17 +40,20 @@ func Parse(name, marker string) (Place, bool) {
 		return Place{}, false
 	}
 	id, _, _ := client.ParseProtected(name)
-	return Place{Name: name, ID: id, Number: int32(n)}, true
+	return Place{Name: name, ID: id, Marker: marker, Number: int32(n)}, true
 }
+
+// name is that of a ticket's node, without the directory.
+func (p Place) name() string { return fmt.Sprintf("_c_%s-%s%010d", p.ID, p.Marker, p.Number) }
 
 // before tells whether number a was given out before b: serial arithmetic, which holds across the wrap as long as the two are less than
 // 2^31 apart.
 func before(a, b int32) bool { return a-b < 0 }
 
-// places splits the children of a directory into tickets of the marker, first to last, and others.
-func places(names []string, marker string) (line []Place, foreign []string) {
+// places splits the children of a directory into tickets of the markers, first to last, and others.
+func places(names, markers []string) (line []Place, foreign []string) {
 	for _, name := range names {
-		if p, ok := Parse(name, marker); ok {
+		if p, ok := Parse(name, markers...); ok {
 			line = append(line, p)
 		} else {
 			foreign = append(foreign, name)

@@ -26,7 +26,7 @@ func TestParse(t *testing.T) {
 	} {
 		p, ok := Parse(c.name, "lock-")
 		require.True(t, ok, c.name)
-		require.Equal(t, Place{Name: c.name, ID: c.id, Number: c.n}, p)
+		require.Equal(t, Place{Name: c.name, ID: c.id, Marker: "lock-", Number: c.n}, p)
 	}
 	for _, name := range []string{
 		"", "lock-", "lock-1", "lock-000000001", "lock-00000000001", "lock-0000000007x", "lock-2147483648", "lock-9999999999",
@@ -68,7 +68,7 @@ func TestPlacesKeepTheOrderAcrossTheWrap(t *testing.T) {
 		names = append(append(names, want...), foreign...)
 		rand.New(rand.NewPCG(uint64(n), 1)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 
-		line, others := places(names, "lock-")
+		line, others := places(names, []string{"lock-"})
 		var got []string
 		for _, p := range line {
 			got = append(got, p.Name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -31,10 +32,15 @@ type Options struct {
 	// Cleanup bounds how long Take, once its context ended, still waits for the removal of what it began; the removal itself goes on
 	// until it is done or the session ends. Default: 5 s.
 	Cleanup time.Duration
-	// Foreign, if not nil, is told the names in the directory that are not tickets of the marker, whenever the line is read and
+	// Others are further markers, whose tickets stand in the same line. Default: the ticket's own is the only one.
+	Others []string
+	// Rule tells for which of the tickets ahead this one waits, the nearest being the last of them; nil: it is its turn, and stays so when
+	// some of those have left. It is called again when that one has left. Default: it waits for the nearest, if there is one.
+	Rule func(ahead []Place) *Place
+	// Foreign, if not nil, is told the names in the directory that are not tickets of the line, whenever the line is read and
 	// there are any. It is called on the goroutine that waits.
 	Foreign func(names []string)
-	// Waiting, if not nil, is told the nearest ticket ahead each time Wait begins to wait for it, on the goroutine that waits.
+	// Waiting, if not nil, is told the ticket ahead that is waited for each time Wait begins to wait for it, on the goroutine that waits.
 	Waiting func(ahead Place)
 }
 
@@ -42,20 +48,29 @@ type Options struct {
 type Ticket struct {
 	opts    Options
 	dir     string
-	marker  string
-	place   Place
-	czxid   int64
+	markers []string // of the line, its own first
+	token   int64
 	session *client.Session
 	view    *client.Client // bound to the session
 
 	ctx    context.Context // ends with the place
 	cancel context.CancelCauseFunc
 
+	mu    sync.Mutex
+	stand stand  // what it is in the line by
+	next  *Place // what that is being exchanged for, if it was ever tried; nil again when it is done
+
 	keeping   sync.Mutex // guards release
 	release   func()     // lets the session go, which is kept; nil: it is not
 	returning sync.Once
 	removed   chan struct{} // closed when the node is known to be gone, or cannot be removed
 	failure   error         // why it cannot; written before removed is closed
+}
+
+// stand is a node of the ticket's own.
+type stand struct {
+	place Place
+	czxid int64 // 0: not known yet
 }
 
 // Take joins the line in dir. It makes the directory as a container where it is missing. When it returns the ticket is in the line; whether
@@ -65,9 +80,13 @@ type Ticket struct {
 // at most Options.Cleanup, and leaves the rest to the background. It fails with the cause of the session's end when the session
 // ends meanwhile; the caller may then take another.
 func Take(ctx context.Context, c *client.Client, dir, marker string, opts *Options) (*Ticket, error) {
-	t := &Ticket{dir: dir, marker: marker, removed: make(chan struct{})}
+	t := &Ticket{dir: dir, removed: make(chan struct{})}
 	if opts != nil {
 		t.opts = *opts
+	}
+	t.markers = append([]string{marker}, t.opts.Others...)
+	if t.opts.Rule == nil {
+		t.opts.Rule = nearest
 	}
 	if t.opts.Cleanup == 0 {
 		t.opts.Cleanup = DefaultCleanup
@@ -102,7 +121,7 @@ func (t *Ticket) join(ctx context.Context) error {
 		select {
 		case joined <- err:
 		case <-left:
-			if t.place.Name != "" {
+			if err == nil {
 				_ = t.remove(life)
 			}
 		}
@@ -132,7 +151,7 @@ func (t *Ticket) join(ctx context.Context) error {
 // create makes the node, reads what the server says about it, and starts to watch over it. When it fails with a node in the line, it
 // leaves none.
 func (t *Ticket) create(life context.Context) error {
-	path, err := t.view.Create(life, join(t.dir, t.marker), t.opts.Data, &client.CreateOptions{
+	path, err := t.view.Create(life, join(t.dir, t.markers[0]), t.opts.Data, &client.CreateOptions{
 		Mode:      client.EphemeralSequential,
 		ACL:       t.opts.ACL,
 		Parents:   client.ContainerParents,
@@ -141,30 +160,20 @@ func (t *Ticket) create(life context.Context) error {
 	if err != nil {
 		return err
 	}
-	var ok bool
-	if t.place, ok = Parse(path[len(join(t.dir, "")):], t.marker); !ok {
+	place, ok := Parse(path[len(join(t.dir, "")):], t.markers[0])
+	if !ok {
 		return &client.Error{Op: "take", Path: path, Err: fmt.Errorf("%w: the server made a name that is no ticket's", client.ErrDataInconsistency)}
 	}
-	w, err := t.look(life)
+	t.stand.place = place // nobody else has the ticket yet
+	w, err := t.check(life)
+	if err == nil {
+		t.token = t.stand.czxid
+		err = t.session.Go(func(context.Context) { t.guard(w) }) // ends with the place
+	}
 	if err != nil {
 		_ = t.remove(life)
-		t.place.Name = ""
-		return err
 	}
-	return t.session.Go(func(context.Context) { t.guard(w) }) // ends with the place
-}
-
-// look reads the own node and sets a watch on it. It is ErrGone when the node is not there or not this session's.
-func (t *Ticket) look(ctx context.Context) (*client.Watch, error) {
-	stat, exists, w, err := t.view.ExistsW(ctx, t.Path())
-	switch {
-	case err != nil:
-		return nil, err
-	case !exists, stat.EphemeralOwner != t.session.ID(), t.czxid != 0 && stat.Czxid != t.czxid:
-		return nil, &client.Error{Op: "take", Path: t.Path(), Err: ErrGone}
-	}
-	t.czxid = stat.Czxid
-	return w, nil
+	return err
 }
 
 // guard ends the place's context when somebody removes the node.
@@ -184,25 +193,64 @@ func (t *Ticket) guard(w *client.Watch) {
 	}
 }
 
-// check is look for a ticket that has its czxid, which is not written again.
+// check reads the own node and sets a watch on it, or on the one it was exchanged for. It is ErrGone when the node is not there or not
+// this session's.
 func (t *Ticket) check(ctx context.Context) (*client.Watch, error) {
-	stat, exists, w, err := t.view.ExistsW(ctx, t.Path())
-	if err == nil && (!exists || stat.EphemeralOwner != t.session.ID() || stat.Czxid != t.czxid) {
-		err = &client.Error{Op: "check", Path: t.Path(), Err: ErrGone}
+	for {
+		stands := t.stands()
+		for _, s := range stands {
+			stat, exists, w, err := t.view.ExistsW(ctx, join(t.dir, s.place.Name))
+			if err != nil {
+				return nil, err
+			}
+			if exists && stat.EphemeralOwner == t.session.ID() && (s.czxid == 0 || s.czxid == stat.Czxid) {
+				t.seen(stand{s.place, stat.Czxid})
+				return w, nil
+			}
+		}
+		if slices.Equal(stands, t.stands()) { // or an exchange was begun, or done, meanwhile
+			return nil, &client.Error{Op: "check", Path: t.Path(), Err: ErrGone}
+		}
 	}
-	return w, err
+}
+
+// stands are the nodes this ticket may be in the line by: the present one, and if that is gone what it was to be exchanged for.
+func (t *Ticket) stands() []stand {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next == nil {
+		return []stand{t.stand}
+	}
+	return []stand{t.stand, {place: *t.next}}
+}
+
+// seen remembers that the ticket was seen at one of its stands, unless it has been seen at a later one.
+func (t *Ticket) seen(s stand) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.stand.place == s.place:
+		t.stand.czxid = s.czxid
+	case t.next != nil && *t.next == s.place:
+		t.stand, t.next = s, nil
+	}
 }
 
 // Path returns the path of the ticket's node.
-func (t *Ticket) Path() string { return join(t.dir, t.place.Name) }
+func (t *Ticket) Path() string { return join(t.dir, t.Place().Name) }
 
-// Place returns the ticket as others see it.
-func (t *Ticket) Place() Place { return t.place }
+// Place returns the ticket as others see it. It changes when the ticket is exchanged.
+func (t *Ticket) Place() Place {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stand.place
+}
 
-// Token returns the transaction that created the ticket's node. In one line, a ticket that is first has a greater token than every
-// ticket that was first before it, also when the directory was removed and made again in between: it fences off a former holder
-// who does not know yet. Tokens of different ensembles, or from before a restore of old data, do not compare.
-func (t *Ticket) Token() int64 { return t.czxid }
+// Token returns the transaction that created the ticket's node, the first one if it was exchanged. In one line where everybody waits for
+// all ahead, a ticket that is first has a greater token than every ticket that was first before it, also when the directory was removed and
+// made again in between: it fences off a former holder who does not know yet. Tokens of different ensembles, or from before a restore of
+// old data, do not compare.
+func (t *Ticket) Token() int64 { return t.token }
 
 // Session returns the session the ticket belongs to.
 func (t *Ticket) Session() *client.Session { return t.session }
@@ -229,19 +277,20 @@ func (t *Ticket) Ahead(ctx context.Context) ([]Place, error) {
 	if err != nil && !errors.Is(err, client.ErrNoNode) {
 		return nil, err
 	}
-	line, foreign := places(names, t.marker)
+	line, foreign := places(names, t.markers)
 	if len(foreign) > 0 && t.opts.Foreign != nil {
 		t.opts.Foreign(foreign)
 	}
-	if !slices.Contains(line, t.place) {
+	own := t.Place()
+	if !slices.Contains(line, own) {
 		return nil, &client.Error{Op: "ahead", Path: t.Path(), Err: ErrGone}
 	}
 	var ahead, twins []Place
 	for _, p := range line {
 		switch {
-		case before(p.Number, t.place.Number):
+		case before(p.Number, own.Number):
 			ahead = append(ahead, p)
-		case p.Number == t.place.Number && p.Name != t.place.Name:
+		case p.Number == own.Number && p.Name != own.Name:
 			twins = append(twins, p)
 		}
 	}
@@ -257,7 +306,7 @@ func (t *Ticket) older(ctx context.Context, twins []Place) ([]Place, error) {
 		if err != nil {
 			return nil, err
 		}
-		if exists && stat.Czxid < t.czxid {
+		if exists && stat.Czxid < t.token {
 			created[p.Name] = stat.Czxid
 		}
 	}
@@ -266,9 +315,9 @@ func (t *Ticket) older(ctx context.Context, twins []Place) ([]Place, error) {
 	return older, nil
 }
 
-// Wait returns nil when the ticket is the first in the line: when it found nobody ahead, and after that its own node in place, in a session
-// that is sure to live and is kept from then on. It fails with ctx's cause, leaving the ticket where it is, or with the cause of
-// the place's end.
+// Wait returns nil when it is the ticket's turn: when it found nobody ahead, or nobody its rule waits for, and after that its own node in
+// place, in a session that is sure to live and is kept from then on. It fails with ctx's cause, leaving the ticket where it is, or with
+// the cause of the place's end.
 func (t *Ticket) Wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -278,11 +327,11 @@ func (t *Ticket) Wait(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(ahead) == 0 {
+		blocker := t.opts.Rule(ahead)
+		if blocker == nil {
 			return t.confirm(ctx)
 		}
-		nearest := ahead[len(ahead)-1]
-		w, err := t.watch(ctx, nearest)
+		w, err := t.watch(ctx, *blocker)
 		if err != nil {
 			return err
 		}
@@ -290,7 +339,7 @@ func (t *Ticket) Wait(ctx context.Context) error {
 			continue // gone already
 		}
 		if t.opts.Waiting != nil {
-			t.opts.Waiting(nearest)
+			t.opts.Waiting(*blocker)
 		}
 		if _, err := w.Wait(ctx); err != nil {
 			return &client.Error{Op: "wait", Path: t.Path(), Err: err}
@@ -298,16 +347,24 @@ func (t *Ticket) Wait(ctx context.Context) error {
 	}
 }
 
-// First tells whether the ticket is the first in the line at this moment, as Wait would find it.
+// nearest is the rule of who waits for everybody ahead.
+func nearest(ahead []Place) *Place {
+	if len(ahead) == 0 {
+		return nil
+	}
+	return &ahead[len(ahead)-1]
+}
+
+// First tells whether it is the ticket's turn at this moment, as Wait would find it.
 func (t *Ticket) First(ctx context.Context) (bool, error) {
 	ahead, err := t.Ahead(ctx)
-	if err != nil || len(ahead) > 0 {
+	if err != nil || t.opts.Rule(ahead) != nil {
 		return false, err
 	}
 	return true, t.confirm(ctx)
 }
 
-// confirm proves that the place is this session's, behind the listing that found nobody ahead, and that the session lives, of which the
+// confirm proves that the place is this session's, behind the listing by which it is its turn, and that the session lives, of which the
 // server that was asked may not know.
 func (t *Ticket) confirm(ctx context.Context) error {
 	if _, err := t.check(ctx); err != nil {
@@ -359,6 +416,71 @@ func (t *Ticket) watch(ctx context.Context, p Place) (*client.Watch, error) {
 	return w, err
 }
 
+// Exchange gives a ticket that is the first of all another marker, one of Options.Others, in its place: there is no moment at which
+// somebody else is first. One transaction makes a node with the new marker, the same id and the same number, and removes the old one. (A
+// ticket with the last number there is, which Apache's newer servers give out again and again, gets the number before it.) The ticket's
+// context goes on; its token stays.
+//
+// What was lost on the way is done again until ctx ends; if the error has client.ErrUnknown then, the ticket is in its place by one node
+// or the other, and to exchange it again finds out. To do it again is no error. It fails with ErrGone if somebody removed
+// the node.
+func (t *Ticket) Exchange(ctx context.Context, marker string) error {
+	old, next, err := t.exchange(marker)
+	if err != nil || old == next {
+		return err
+	}
+	failed := func(err error) error { return &client.Error{Op: "exchange", Path: join(t.dir, old.Name), Err: err} }
+	for doubt := false; ; {
+		_, err := t.view.Multi(ctx,
+			client.CreateOp(join(t.dir, next.Name), t.opts.Data, &client.CreateOptions{Mode: client.Ephemeral, ACL: t.opts.ACL}),
+			client.DeleteOp(join(t.dir, old.Name), client.AnyVersion))
+		switch {
+		case err == nil, errors.Is(err, client.ErrNodeExists): // nobody else makes this name
+			t.seen(stand{place: next})
+			return nil
+		case t.ctx.Err() != nil:
+			return failed(context.Cause(t.ctx))
+		case errors.Is(err, client.ErrNoNode):
+			return failed(ErrGone)
+		}
+		doubt = doubt || errors.Is(err, client.ErrUnknown)
+		if passing(err) && pause(ctx) {
+			continue
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if doubt { // this try or one before it
+			err = fmt.Errorf("%w: %w", client.ErrUnknown, err)
+		}
+		return failed(err)
+	}
+}
+
+// exchange decides what is exchanged for what, and tells Return of it; the two are equal if it is done.
+func (t *Ticket) exchange(marker string) (old, next Place, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old = t.stand.place
+	switch {
+	case t.ctx.Err() != nil: // Return may have begun, and not know of another node to remove
+		return old, next, &client.Error{Op: "exchange", Path: join(t.dir, old.Name), Err: context.Cause(t.ctx)}
+	case !slices.Contains(t.markers, marker):
+		err = fmt.Errorf("%w: no marker of this line: %q", client.ErrBadArguments, marker)
+		return old, next, &client.Error{Op: "exchange", Path: join(t.dir, old.Name), Err: err}
+	case old.Marker == marker:
+		return old, old, nil
+	}
+	next = old
+	next.Marker = marker
+	if next.Number == math.MaxInt32 {
+		next.Number--
+	}
+	next.Name = next.name()
+	t.next = &next
+	return old, next, nil
+}
+
 // Return leaves the line: the ticket's context ends first, then its node is removed, and Return returns when it is certain that the node is
 // gone, which the end of its session makes certain too. If ctx ends before that, Return fails with ctx's cause and client.ErrUnknown; the
 // removal goes on by itself, and a further Return waits for it. It fails with ErrNoAuth if the directory's ACL does not let
@@ -387,35 +509,57 @@ func (t *Ticket) Return(ctx context.Context) error {
 	}
 }
 
-// remove deletes the node until that is certain or the session is over. The name is this ticket's alone, so to delete once more can hit
-// nobody else.
+// remove deletes the node until that is certain or the session is over, and then the one it may have been exchanged for: once the
+// first is gone no exchange succeeds any more. The names are this ticket's alone, so to delete once more can hit nobody else.
 func (t *Ticket) remove(life context.Context) error {
+	for _, s := range t.stands() {
+		if err := t.removeNode(life, join(t.dir, s.place.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Ticket) removeNode(life context.Context, path string) error {
 	for {
-		err := t.view.Delete(life, t.Path(), client.AnyVersion)
+		err := t.view.Delete(life, path, client.AnyVersion)
 		switch {
 		case err == nil, errors.Is(err, client.ErrNoNode), t.session.Err() != nil:
 			return nil
-		case errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrConnectionLoss), errors.Is(err, client.ErrThrottled):
-		default:
+		case !passing(err):
 			return err
 		}
-		pause := time.NewTimer(10 * time.Millisecond)
-		select {
-		case <-pause.C:
-		case <-life.Done():
-			pause.Stop()
+		if !pause(life) {
 			return nil
 		}
 	}
 }
 
-// Line returns the tickets of a marker in a directory, first to last. A directory that does not exist holds none.
-func Line(ctx context.Context, c *client.Client, dir, marker string) ([]Place, error) {
+// passing tells whether what failed so may be done again, in the hope that it works.
+func passing(err error) bool {
+	return errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrConnectionLoss) || errors.Is(err, client.ErrThrottled)
+}
+
+// pause waits a little, and tells whether ctx goes on.
+func pause(ctx context.Context) bool {
+	timer := time.NewTimer(10 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Line returns the tickets of some markers in a directory, first to last; of those with the same number in no particular order. A
+// directory that does not exist holds none.
+func Line(ctx context.Context, c *client.Client, dir string, markers ...string) ([]Place, error) {
 	names, _, err := c.Children(ctx, dir)
 	if err != nil && !errors.Is(err, client.ErrNoNode) {
 		return nil, err
 	}
-	line, _ := places(names, marker)
+	line, _ := places(names, markers)
 	return line, nil
 }
 

@@ -343,6 +343,66 @@ func TestDirectoryMayVanish(t *testing.T) {
 	})
 }
 
+// Two kinds in one line, one of which waits for the other only. Who is first becomes one of the other kind in its place.
+func TestTwoKindsInOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c, _ := connect(t, startServer(t))
+		const guest = "guest-"
+		take := func(marker, other string, rule func([]ticket.Place) *ticket.Place) *ticket.Ticket {
+			tk, err := ticket.Take(ctx, c, dir, marker, &ticket.Options{
+				Others: []string{other}, Rule: rule, Foreign: func(names []string) { t.Error(names) },
+			})
+			require.NoError(t, err)
+			return tk
+		}
+		behindGuests := func(ahead []ticket.Place) *ticket.Place {
+			for _, p := range ahead {
+				if p.Marker == guest {
+					return &p
+				}
+			}
+			return nil
+		}
+		isFirst := func(want bool, tk *ticket.Ticket) {
+			t.Helper()
+			first, err := tk.First(ctx)
+			require.NoError(t, err)
+			require.Equal(t, want, first)
+		}
+		a := take(guest, marker, nil)
+		b := take(marker, guest, behindGuests)
+		d := take(marker, guest, behindGuests)
+		e := take(guest, marker, nil)
+		isFirst(true, a)
+		for _, tk := range []*ticket.Ticket{b, d, e} {
+			isFirst(false, tk)
+		}
+		was := a.Place()
+		require.ErrorIs(t, a.Exchange(ctx, "other-"), client.ErrBadArguments)
+		require.Equal(t, was, a.Place())
+		for range 2 {
+			require.NoError(t, a.Exchange(ctx, marker))
+			name := strings.Replace(was.Name, guest, marker, 1)
+			require.Equal(t, ticket.Place{Name: name, ID: was.ID, Marker: marker, Number: was.Number}, a.Place())
+		}
+		for _, tk := range []*ticket.Ticket{a, b, d} {
+			require.NoError(t, tk.Wait(ctx))
+		}
+		isFirst(false, e)
+		line, err := ticket.Line(ctx, c, dir, marker, guest)
+		require.NoError(t, err)
+		require.Equal(t, []ticket.Place{a.Place(), b.Place(), d.Place(), e.Place()}, line)
+		mustLine(t, c, a, b, d)
+
+		require.NoError(t, a.Return(ctx))
+		require.ErrorIs(t, a.Exchange(ctx, guest), ticket.ErrReturned)
+		require.NoError(t, b.Return(ctx))
+		require.NoError(t, d.Return(ctx))
+		require.NoError(t, e.Wait(ctx))
+	})
+}
+
 func TestTakeRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := connect(t, startServer(t))
