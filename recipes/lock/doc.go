@@ -1,4 +1,5 @@
-// Package lock lets one at a time hold something, among all processes that use the same ZooKeeper ensemble.
+// Package lock lets one at a time hold something, or one who writes or many who read, among all processes that use the same ZooKeeper
+// ensemble.
 //
 //	m := lock.NewMutex(c, "/printers/3", nil)
 //	hold, err := m.Lock(ctx)
@@ -22,6 +23,27 @@
 // first served. Curator's semaphores and read-write locks, and kazoo's locks, use other names and do not. Package ticket has the details
 // of the line: who watches whom, how numbers wrap, what happens to a create whose answer was lost.
 //
+// To lock takes four requests, one after the other, if nobody is ahead: the create, a look at the own node that leaves a watch, the list,
+// and a look once more. Who waits takes two more, a watch on the one ahead and the list again, each time it is woken; to release
+// takes one. Each contender has two watches, the own node's and that of the one ahead.
+//
+// # Readers and writers
+//
+// An [RWMutex] is held by one writer or by many readers. Its layout is that of Curator's InterProcessReadWriteLock, with which it
+// shares a path:
+//
+//	<path>/_c_<uuid>-__WRIT__<number>
+//	<path>/_c_<uuid>-__READ__<number>
+//
+// All stand in one line. A writer waits for everybody ahead, and watches the nearest; a reader waits for the writers ahead, and
+// watches the nearest of them. So nobody starves, a writer that leaves wakes the next writer or the readers up to it, and a reader that
+// leaves wakes a writer at most. Costs are those of a Mutex.
+//
+// [Hold.Downgrade] makes a writer a reader in its place: one transaction exchanges the node for one with the other marker and the same
+// number, so that at no moment a writer could come in. Those who watched the writer look again. There is no way back: two readers who
+// wanted it would wait for each other. Who locks an RWMutex with a context that comes from a hold of the same one would wait for itself,
+// and is refused with [ErrNested], as far as it can be told: through the same client.
+//
 // # What a lock is worth
 //
 // Holding means: the server accepted this node, nobody was ahead of it, and a majority of the servers has confirmed, lately enough, that the
@@ -31,8 +53,22 @@
 // context reads the clocks, so that it is right after the process was stopped, too. It costs the servers eight transactions per session
 // timeout, which change nothing, for each client that holds locks, however many.
 //
+// What happens to a hold, of whatever kind:
+//
+//	connection lost, and made again within T/3    nothing; T is the session's timeout
+//	not made again, or the session expires        its Context ends before anybody else holds
+//	client closed                                 its Context ends, then the servers are told
+//	its node is removed by somebody               its Context ends when the client is told, which may be after another holds
+//	process dies                                  its node goes when the servers' timeout is over
+//
+// and to a Lock that waits:
+//
+//	connection lost                               it keeps its place, as long as the session lives
+//	session expires, its node is removed          it goes to the end of the line
+//	its ctx ends                                  its node is removed, in the background if that takes longer than Options.Cleanup
+//
 // What remains is the time between looking at the context and the effect of what is done then: a process may be paused right there. Work
 // that would be harmed by that carries the hold's token, a number that grows from holder to holder, to where the work takes effect, and is
-// refused there once a greater token was seen. For data in ZooKeeper itself, [Hold.Guard] makes a multi fail if the lock is not held at
-// the moment of the change.
+// refused there once a greater token was seen; where readers share, a greater token of a writer. For data in ZooKeeper itself,
+// [Hold.Guard] makes a multi fail if the lock is not held at the moment of the change.
 package lock

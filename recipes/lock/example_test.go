@@ -80,3 +80,40 @@ func ExampleHold_Guard() {
 	// while held: <nil>
 	// after the release, nothing is written: true
 }
+
+// A writer prepares something, and goes on as one of its readers without anybody having changed it in between.
+func ExampleHold_Downgrade() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	m := lock.NewRWMutex(c, "/map", nil)
+	hold, err := m.Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = m.TryRLock(ctx)
+	fmt.Println("beside a writer:", errors.Is(err, lock.ErrHeld))
+	if err := hold.Downgrade(ctx); err != nil {
+		log.Fatal(err)
+	}
+	other, err := m.TryRLock(ctx)
+	fmt.Println("beside a reader:", err)
+	_, err = m.Lock(hold.Context())
+	fmt.Println("back again:", err)
+
+	other.Release(ctx)
+	hold.Release(ctx)
+	// Output:
+	// beside a writer: true
+	// beside a reader: <nil>
+	// back again: lock /map: lock is held further up, and would wait for itself
+}

@@ -8,16 +8,25 @@ import (
 )
 
 // Hold is a lock that is held, from Lock to Release. Its methods may be called by many goroutines.
-type Hold struct{ ticket *ticket.Ticket }
+type Hold struct {
+	ticket *ticket.Ticket
+	key    *rwKey // of the RWMutex it is of; nil: of another lock
+}
 
 // Context returns a context that ends when the lock is not held any more, with the cause: ErrReleased, ErrRemoved, or the cause of the
 // session's end (client.ErrSessionExpired, client.ErrClosed). It ends by itself before somebody else can hold the lock, and its Err
 // looks at the clocks. Work under the lock runs under it. It is not derived from the context given to Lock, and carries none of its
 // values.
-func (h *Hold) Context() context.Context { return h.ticket.Context() }
+func (h *Hold) Context() context.Context {
+	if h.key != nil {
+		return rwContext{h.ticket.Context(), *h.key}
+	}
+	return h.ticket.Context()
+}
 
 // Token returns the fencing token: the transaction that created the holder's node, greater than the token of every holder of this path
-// before. See ticket.Ticket.Token for where tokens compare.
+// before. A reader's is greater than that of every writer before it, and smaller than that of every writer after it; among readers it
+// means nothing. See ticket.Ticket.Token for where tokens compare.
 func (h *Hold) Token() int64 { return h.ticket.Token() }
 
 // Path returns the path of the holder's node.

@@ -1,6 +1,7 @@
 package lock_test
 
 import (
+	"context"
 	"flag"
 	"math/rand/v2"
 	"testing"
@@ -18,6 +19,26 @@ var (
 	leaseRuns = flag.Int("lock.leases", 20, "how often each way to be cut off is tried")
 	leaseSeed = flag.Uint64("lock.seed", 0, "the first run's; 0: a random one")
 )
+
+// kinds are locks of two clients, where the first holds and the second has to wait.
+var kinds = []func(t *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)){
+	func(_ *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)) {
+		return lock.NewMutex(holder, path, nil).Lock, lock.NewMutex(other, path, nil).Lock
+	},
+	func(_ *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)) {
+		return lock.NewRWMutex(holder, path, nil).Lock, lock.NewRWMutex(other, path, nil).RLock
+	},
+	func(_ *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)) {
+		return lock.NewRWMutex(holder, path, nil).RLock, lock.NewRWMutex(other, path, nil).Lock
+	},
+	func(t *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)) {
+		return func(ctx context.Context) (*lock.Hold, error) {
+			h, err := lock.NewRWMutex(holder, path, nil).Lock(ctx)
+			require.NoError(t, err)
+			return h, h.Downgrade(ctx)
+		}, lock.NewRWMutex(other, path, nil).Lock
+	},
+}
 
 // Whoever is cut off from whom, a hold is dead before the lock is somebody else's: its context has ended by itself.
 func TestHoldIsDeadBeforeAnotherHolds(t *testing.T) {
@@ -58,7 +79,8 @@ func TestHoldIsDeadBeforeAnotherHolds(t *testing.T) {
 					holder, other := at.Connect(t), elsewhere.Connect(t)
 					idle := func() { time.Sleep(time.Duration(r.Int64N(int64(30 * time.Second)))) }
 					idle()
-					hold := mustLock(t, lock.NewMutex(holder, path, nil))
+					acquire, acquireNext := kinds[run%len(kinds)](t, holder, other)
+					hold := mustHold(t, acquire)
 					ended := make(chan time.Time, 1)
 					go func() { // ends with the hold
 						<-hold.Context().Done()
@@ -66,7 +88,7 @@ func TestHoldIsDeadBeforeAnotherHolds(t *testing.T) {
 					}()
 					next := make(chan *lock.Hold)
 					go func() { // ends with the test, at the latest
-						h, err := lock.NewMutex(other, path, nil).Lock(t.Context())
+						h, err := acquireNext(t.Context())
 						if err != nil {
 							t.Error(err)
 						}
