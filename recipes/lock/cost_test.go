@@ -50,3 +50,31 @@ func TestCostOfLocks(t *testing.T) {
 		}
 	})
 }
+
+func TestCostOfASemaphore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := startServer(t)
+		a, b := e.Connect(t), e.Connect(t)
+		s := lock.NewSemaphore(a, path, 2, nil)
+		require.NoError(t, mustAcquire(t, s, 1).Release(t.Context())) // now there are directories
+		r := e.Record()
+		h := mustAcquire(t, s, 1)
+		require.Equal(t, []string{
+			"create", "exists", "getChildren2", "exists", // through the door
+			"getChildren2", "create", "exists", "getChildren2", "exists", // a permit
+			"delete", // the door
+		}, asked(r, a))
+		one := mustAcquire(t, s, 1)
+		asked(r, a)
+		next := laterAcquire(t, lock.NewSemaphore(b, path, 2, nil), 2)
+		require.Equal(t, []string{"create", "exists", "getChildren2", "exists", "getChildren2", "getChildren2"}, asked(r, b))
+		for _, h := range []*lock.Holds{one, h} {
+			require.NoError(t, h.Release(t.Context()))
+			synctest.Wait()
+			require.Equal(t, "getChildren2", asked(r, b)[0])
+		}
+		require.NoError(t, (<-next).Release(t.Context()))
+		synctest.Wait()
+		require.Empty(t, e.Watches(), "none is left behind")
+	})
+}

@@ -1,5 +1,5 @@
-// Package lock lets one at a time hold something, or one who writes or many who read, among all processes that use the same ZooKeeper
-// ensemble.
+// Package lock lets one at a time hold something, or one who writes or many who read, or no more than so many, among all processes that
+// use the same ZooKeeper ensemble.
 //
 //	m := lock.NewMutex(c, "/printers/3", nil)
 //	hold, err := m.Lock(ctx)
@@ -44,6 +44,26 @@
 // wanted it would wait for each other. Who locks an RWMutex with a context that comes from a hold of the same one would wait for itself,
 // and is refused with [ErrNested], as far as it can be told: through the same client.
 //
+// # Permits
+//
+// A [Semaphore] gives out permits, up to a limit. Its layout is that of Curator's InterProcessSemaphoreV2, with which it shares a path,
+// and with a limit of one that of InterProcessSemaphoreMutex:
+//
+//	<path>/locks/_c_<uuid>-lock-<number>      a door: who asks for permits
+//	<path>/leases/_c_<uuid>-lease-<number>    the permits, one node each
+//
+// The door is a mutex. Who is behind it waits until there is room for all it wants, and takes that at once; so two who want many do not wait
+// for each other, who wants many is not overtaken by who wants few, and a permit that is released wakes one. It is sure of a permit when
+// fewer than the limit are before it, in a list that is younger than the permit: the door makes it fair, and is not what the limit rests on.
+// [Semaphore.Acquire] returns [Holds], which are held and released as one.
+//
+// The limit is the caller's, who must all say the same, or a number in a node (NewSharedSemaphore), four bytes as in Curator's
+// SharedCount. When that changes those who wait are told; each permit made after the change obeys it.
+//
+// The token of a permit is no fence: permits are not held in the order of their tokens. Guard tells that the permits are there. To acquire
+// takes ten requests one after the other if nobody is ahead; the permits of one Acquire are asked for together. Who waits for permits has
+// one watch on their directory, who waits at the door one on who is ahead, each permit that of its own node.
+//
 // # What a lock is worth
 //
 // Holding means: the server accepted this node, nobody was ahead of it, and a majority of the servers has confirmed, lately enough, that the
@@ -65,7 +85,7 @@
 //
 //	connection lost                               it keeps its place, as long as the session lives
 //	session expires, its node is removed          it goes to the end of the line
-//	its ctx ends                                  its node is removed, in the background if that takes longer than Options.Cleanup
+//	its ctx ends                                  what it made is removed, in the background if that takes longer than Options.Cleanup
 //
 // What remains is the time between looking at the context and the effect of what is done then: a process may be paused right there. Work
 // that would be harmed by that carries the hold's token, a number that grows from holder to holder, to where the work takes effect, and is

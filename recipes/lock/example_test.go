@@ -117,3 +117,40 @@ func ExampleHold_Downgrade() {
 	// beside a reader: <nil>
 	// back again: lock /map: lock is held further up, and would wait for itself
 }
+
+// Three at a time may use a service, each for as many connections as it has permits.
+func ExampleSemaphore() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	s := lock.NewSemaphore(c, "/service", 3, nil)
+	two, err := s.Acquire(ctx, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = s.TryAcquire(ctx, 2)
+	fmt.Println("two more:", errors.Is(err, lock.ErrHeld))
+	one, err := s.TryAcquire(ctx, 1)
+	fmt.Println("one more:", err)
+	_, err = s.Acquire(ctx, 4)
+	fmt.Println("more than there are:", err)
+
+	two.Release(ctx)
+	permits, err := s.Permits(ctx)
+	fmt.Println("given out:", len(permits), err)
+	one.Release(ctx)
+	// Output:
+	// two more: true
+	// one more: <nil>
+	// more than there are: acquire /service: more permits than the limit: 4 of 3
+	// given out: 1 <nil>
+}

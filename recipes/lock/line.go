@@ -14,9 +14,9 @@ import (
 
 // Options of a lock. The zero value works, and nil means the zero value.
 type Options struct {
-	// Data is the content of the contender's node, a name or an address for people who look. Nothing depends on it. Default: empty.
+	// Data is the content of the contender's nodes, a name or an address for people who look. Nothing depends on it. Default: empty.
 	Data []byte
-	// ACL is that of the contender's node and of directories made for it. All contenders must be able to list the directory and to
+	// ACL is that of the contender's nodes and of directories made for it. All contenders must be able to list the directory and to
 	// add children to it. Default: the client's.
 	ACL []client.ACL
 	// Cleanup bounds how long a cancelled Lock still waits for the removal of its node; the removal itself goes on in the background
@@ -25,7 +25,8 @@ type Options struct {
 	// Logger is warned once of children of the lock's directory that are no contenders: they may be another recipe's, which this one
 	// does not exclude. Default: silence.
 	Logger *slog.Logger
-	// Waiting, if not nil, is called each time a Lock begins to wait, with the contender it waits for, on the goroutine that waits.
+	// Waiting, if not nil, is called each time a Lock begins to wait, with the contender it waits for, on the goroutine that waits. A
+	// Semaphore calls it for the door, not for the permits.
 	Waiting func(ahead ticket.Place)
 }
 
@@ -59,7 +60,7 @@ func newLine(c *client.Client, path string, opts *Options, markers ...string) *l
 }
 
 // lock stands in line until it is this one's turn, as often as it takes.
-func (l *line) lock(ctx context.Context, op string, k kind) (*ticket.Ticket, error) {
+func (l *line) lock(ctx context.Context, k kind) (*ticket.Ticket, error) {
 	for {
 		t, err := ticket.Take(ctx, l.client, l.path, k.marker, l.ticket(k))
 		if err == nil {
@@ -70,37 +71,42 @@ func (l *line) lock(ctx context.Context, op string, k kind) (*ticket.Ticket, err
 			l.giveBack(ctx, t)
 		}
 		if !l.again(err) {
-			return nil, l.failed(op, err)
+			return nil, err
 		}
 		if ctx.Err() != nil {
-			return nil, l.failed(op, context.Cause(ctx))
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
 // tryLock stands in line only if it is this one's turn.
-func (l *line) tryLock(ctx context.Context, op string, k kind) (*ticket.Ticket, error) {
+func (l *line) tryLock(ctx context.Context, k kind) (*ticket.Ticket, error) {
 	// To look first spares the servers a node for nothing in the common case.
 	places, err := l.places(ctx)
 	if err != nil {
-		return nil, l.failed(op, err)
+		return nil, err
 	}
 	if k.waits(places) {
-		return nil, l.failed(op, ErrHeld)
+		return nil, ErrHeld
 	}
 	t, err := ticket.Take(ctx, l.client, l.path, k.marker, l.ticket(k))
 	if err != nil {
-		return nil, l.failed(op, err)
+		return nil, err
 	}
+	if err := mustBeFirst(ctx, t); err != nil {
+		l.giveBack(ctx, t)
+		return nil, err
+	}
+	return t, nil
+}
+
+// mustBeFirst is nil if it is the ticket's turn, and ErrHeld if it is not.
+func mustBeFirst(ctx context.Context, t *ticket.Ticket) error {
 	first, err := t.First(ctx)
-	if first && err == nil {
-		return t, nil
-	}
-	l.giveBack(ctx, t)
-	if err == nil {
+	if err == nil && !first {
 		err = ErrHeld
 	}
-	return nil, l.failed(op, err)
+	return err
 }
 
 // waits tells whether a contender of this kind would have to wait behind those.

@@ -35,9 +35,9 @@ func (m *Mutex) Path() string { return m.line.path }
 // ends first, it leaves the line and returns ctx's cause; its node is then gone, or known to be going. A session lost while waiting costs
 // the place, not the call: Lock goes to the end of the line with the next session, unless the client is a view of one session.
 func (m *Mutex) Lock(ctx context.Context) (*Hold, error) {
-	t, err := m.line.lock(ctx, "lock", kind{marker: marker})
+	t, err := m.line.lock(ctx, kind{marker: marker})
 	if err != nil {
-		return nil, err
+		return nil, m.line.failed("lock", err)
 	}
 	return &Hold{ticket: t}, nil
 }
@@ -45,9 +45,9 @@ func (m *Mutex) Lock(ctx context.Context) (*Hold, error) {
 // TryLock returns a Hold if nobody holds the lock or waits for it, and ErrHeld otherwise. It does not stand in line, but waits
 // for the servers' answers, and for a session if there is none. It may fail because of another TryLock that is failing at the same time.
 func (m *Mutex) TryLock(ctx context.Context) (*Hold, error) {
-	t, err := m.line.tryLock(ctx, "trylock", kind{marker: marker})
+	t, err := m.line.tryLock(ctx, kind{marker: marker})
 	if err != nil {
-		return nil, err
+		return nil, m.line.failed("trylock", err)
 	}
 	return &Hold{ticket: t}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,7 +59,7 @@ type trial struct {
 	ensemble *ensembletest.Ensemble
 
 	mu     sync.Mutex
-	inside map[holding]int // who is entitled to be, and how much of it
+	inside map[holding]claim // who is entitled to be
 	tally
 }
 
@@ -66,6 +67,12 @@ type trial struct {
 type holding interface {
 	Context() context.Context
 	Release(context.Context) error
+}
+
+// A claim is so much of each of some things.
+type claim struct {
+	of     []string
+	weight int
 }
 
 // A contender is one client in a trial.
@@ -80,7 +87,7 @@ type contender struct {
 
 // contend runs contenders, who each take some turns in trouble, and then one without; that one must come about.
 func (r *trial) contend(n, turns int, turn func(c *contender, ctx context.Context)) {
-	r.inside = make(map[holding]int)
+	r.inside = make(map[holding]claim)
 	var all sync.WaitGroup
 	for i := range n {
 		c := &contender{trial: r, Rand: rand.New(rand.NewPCG(r.seed, uint64(i)))}
@@ -160,26 +167,30 @@ func (c *contender) refused(err error) bool {
 	return err != nil
 }
 
-// enter lets a hold in with its weight, of which there is room for some. Whoever is in and would be too much must have been told
-// that it holds no more: by the end of its context, and not because it asks. It is false if the newcomer has been told so itself.
-func (c *contender) enter(h holding, weight, room int) bool {
+// enter lets a hold in with what it claims; of each thing there is room for some. Whoever is in and would be too much must have been
+// told that it holds no more: by the end of its context, and not because it asks. It is false if the newcomer has been told so itself.
+func (c *contender) enter(h holding, room, weight int, of ...string) bool {
 	c.trial.mu.Lock()
 	defer c.trial.mu.Unlock()
 	if h.Context().Err() != nil {
 		return false
 	}
-	sum := weight
-	for other, w := range c.inside {
-		select {
-		case <-other.Context().Done():
-		default:
-			sum += w
+	for _, thing := range of {
+		sum := weight
+		for other, claim := range c.inside {
+			select {
+			case <-other.Context().Done():
+			default:
+				if slices.Contains(claim.of, thing) {
+					sum += claim.weight
+				}
+			}
+		}
+		if sum > room {
+			c.t.Errorf("seed %d: %d of %s held where there is room for %d", c.seed, sum, thing, room)
 		}
 	}
-	if sum > room {
-		c.t.Errorf("seed %d: %d held where there is room for %d", c.seed, sum, room)
-	}
-	c.inside[h] = weight
+	c.inside[h] = claim{of, weight}
 	c.held++
 	c.own++
 	return true
@@ -231,7 +242,7 @@ func TestReadersAndWritersInTrouble(t *testing.T) {
 				return
 			}
 			defer c.mustRelease(h)
-			if !c.enter(h, weight, all) {
+			if !c.enter(h, all, weight, path) {
 				return
 			}
 			defer c.leave(h)
@@ -247,9 +258,7 @@ func TestReadersAndWritersInTrouble(t *testing.T) {
 			c.work(h)
 			if weight == all && c.IntN(2) == 0 {
 				c.trial.mu.Lock()
-				if _, in := c.inside[h]; in {
-					c.inside[h] = 1
-				}
+				c.inside[h] = claim{[]string{path}, 1}
 				c.trial.mu.Unlock()
 				ctx, cancel := context.WithTimeout(t.Context(), c.upTo(2*time.Second))
 				defer cancel()

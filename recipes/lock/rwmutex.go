@@ -57,29 +57,29 @@ func (m *RWMutex) lock(ctx context.Context, op string, k kind) (*Hold, error) {
 	if ctx.Value(m.key()) != nil {
 		return nil, m.line.failed(op, ErrNested)
 	}
-	t, err := m.line.lock(ctx, op, k)
-	return m.hold(t, err)
+	t, err := m.line.lock(ctx, k)
+	return m.hold(op, t, err)
 }
 
 // TryLock returns a Hold if nobody holds the lock or waits for it, and ErrHeld otherwise. Otherwise it is like Mutex.TryLock.
 func (m *RWMutex) TryLock(ctx context.Context) (*Hold, error) {
-	t, err := m.line.tryLock(ctx, "trylock", writer)
-	return m.hold(t, err)
+	t, err := m.line.tryLock(ctx, writer)
+	return m.hold("trylock", t, err)
 }
 
 // TryRLock returns a Hold if no writer holds the lock or waits for it, and ErrHeld otherwise. Otherwise it is like Mutex.TryLock.
 func (m *RWMutex) TryRLock(ctx context.Context) (*Hold, error) {
-	t, err := m.line.tryLock(ctx, "tryrlock", reader)
-	return m.hold(t, err)
+	t, err := m.line.tryLock(ctx, reader)
+	return m.hold("tryrlock", t, err)
 }
 
 // Line returns the contenders in order: who holds, then those who wait. The first holds, and if that is a reader all up to the first
 // writer do.
 func (m *RWMutex) Line(ctx context.Context) ([]ticket.Place, error) { return m.line.places(ctx) }
 
-func (m *RWMutex) hold(t *ticket.Ticket, err error) (*Hold, error) {
+func (m *RWMutex) hold(op string, t *ticket.Ticket, err error) (*Hold, error) {
 	if err != nil {
-		return nil, err
+		return nil, m.line.failed(op, err)
 	}
 	key := m.key()
 	return &Hold{ticket: t, key: &key}, nil

@@ -269,6 +269,26 @@ func TestDowngradeWithLostAnswers(t *testing.T) {
 	}
 }
 
+// A look at the own node that began before a downgrade, and is answered after it, does not take the node for removed.
+func TestDowngradeMeetsALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := startServer(t)
+		c, wire := connect(t, e)
+		m := lock.NewRWMutex(c, path, nil)
+		h := mustHold(t, m.Lock)
+		lost := wire.p.Lose(proxy.Request(proxy.OpExists, "").Times(3)) // it is asked for again later than the transaction
+		_, err := e.Connect(t).Set(t.Context(), h.Path(), []byte("look"), client.AnyVersion)
+		require.NoError(t, err)
+		<-lost.Struck()
+		require.NoError(t, h.Downgrade(t.Context()))
+		time.Sleep(5 * time.Second)
+		require.NoError(t, h.Context().Err())
+		requireLine(t, m, readMarker)
+		require.NoError(t, h.Release(t.Context()))
+		requireLine(t, m)
+	})
+}
+
 // A downgrade that is given up at any moment leaves a hold that is one, can be downgraded later, and leaves no node when it is released.
 func TestCancelledDowngrade(t *testing.T) {
 	for delay := range 8 {
