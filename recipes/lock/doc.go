@@ -64,6 +64,13 @@
 // takes ten requests one after the other if nobody is ahead; the permits of one Acquire are asked for together. Who waits for permits has
 // one watch on their directory, who waits at the door one on who is ahead, each permit that of its own node.
 //
+// # Several locks
+//
+// A [Multi] locks several Mutexes, all or none. It takes them in the order of their paths, whatever order they were given in, so that two
+// Multis do not wait for each other; one context bounds it all; what it has it gives back when it fails. They are held in one session, as
+// [Holds], whose Context ends when one of them does. It costs the sum of its locks, and waits for one after the other. (Curator's
+// InterProcessMultiLock takes its locks in the order given: one that shares paths with a Multi should be given them sorted.)
+//
 // # What a lock is worth
 //
 // Holding means: the server accepted this node, nobody was ahead of it, and a majority of the servers has confirmed, lately enough, that the

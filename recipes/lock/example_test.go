@@ -154,3 +154,41 @@ func ExampleSemaphore() {
 	// more than there are: acquire /service: more permits than the limit: 4 of 3
 	// given out: 1 <nil>
 }
+
+// Money moves between two accounts, each of which has a lock. Nobody who moves it the other way is waited for for ever.
+func ExampleMulti() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	from, to := lock.NewMutex(c, "/accounts/zoe", nil), lock.NewMutex(c, "/accounts/adam", nil)
+	both, err := lock.NewMulti(from, to)
+	if err != nil {
+		log.Fatal(err)
+	}
+	holds, err := both.Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = to.TryLock(ctx)
+	fmt.Println("one of them is free:", !errors.Is(err, lock.ErrHeld))
+	_, err = c.Multi(ctx, append(holds.Guard(), client.CreateOp("/moved", []byte("100"), nil))...)
+	fmt.Println("moved under both:", err)
+	fmt.Println("released:", holds.Release(ctx))
+
+	_, err = lock.NewMulti(from, from)
+	fmt.Println(err)
+	// Output:
+	// one of them is free: false
+	// moved under both: <nil>
+	// released: <nil>
+	// multi /accounts/zoe,/accounts/zoe: bad arguments: /accounts/zoe twice
+}

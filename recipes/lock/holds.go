@@ -9,8 +9,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 )
 
-// Holds are several holds that are one, as the permits of a Semaphore are. Its methods may be called by many
-// goroutines.
+// Holds are several holds that are one: the permits of a Semaphore, or the locks of a Multi. Its methods may be called by many goroutines.
 type Holds struct {
 	all    []*Hold
 	ctx    context.Context // ends with the first of them
@@ -46,7 +45,7 @@ func (c holdsContext) Err() error {
 	return c.Context.Err()
 }
 
-// All returns the single holds.
+// All returns the single holds: of a Multi in the order in which its locks were given.
 func (h *Holds) All() []*Hold { return slices.Clone(h.all) }
 
 // Guard returns checks to be the first parts of a multi on the same client: it fails, changing nothing, unless all that is held is held at
