@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,15 +22,15 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 )
 
-// curatorContender is a process of Java that contends for a lock with Curator's InterProcessMutex.
+// curatorContender is a process of Java that contends for a lock with one of Curator's: InterProcessMutex, unless the kind says otherwise.
 type curatorContender struct {
 	in  io.WriteCloser
 	out *bufio.Scanner
 }
 
-func startCuratorContender(t *testing.T, command []string, server, path string) *curatorContender {
+func startCuratorContender(t *testing.T, command []string, server, path string, kind ...string) *curatorContender {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], server, path)...)
+	cmd := exec.CommandContext(t.Context(), command[0], slices.Concat(command[1:], []string{server, path}, kind)...)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()
