@@ -21,23 +21,44 @@ var (
 )
 
 // kinds are locks of two clients, where the first holds and the second has to wait.
-var kinds = []func(t *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)){
-	func(_ *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)) {
-		return lock.NewMutex(holder, path, nil).Lock, lock.NewMutex(other, path, nil).Lock
+var kinds = []func(holder, other *client.Client) (hold, next func(context.Context) (holding, error)){
+	func(holder, other *client.Client) (hold, next func(context.Context) (holding, error)) {
+		return one(lock.NewMutex(holder, path, nil).Lock), one(lock.NewMutex(other, path, nil).Lock)
 	},
-	func(_ *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)) {
-		return lock.NewRWMutex(holder, path, nil).Lock, lock.NewRWMutex(other, path, nil).RLock
+	func(holder, other *client.Client) (hold, next func(context.Context) (holding, error)) {
+		return one(lock.NewRWMutex(holder, path, nil).Lock), one(lock.NewRWMutex(other, path, nil).RLock)
 	},
-	func(_ *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)) {
-		return lock.NewRWMutex(holder, path, nil).RLock, lock.NewRWMutex(other, path, nil).Lock
+	func(holder, other *client.Client) (hold, next func(context.Context) (holding, error)) {
+		return one(lock.NewRWMutex(holder, path, nil).RLock), one(lock.NewRWMutex(other, path, nil).Lock)
 	},
-	func(t *testing.T, holder, other *client.Client) (hold, next func(context.Context) (*lock.Hold, error)) {
-		return func(ctx context.Context) (*lock.Hold, error) {
+	func(holder, other *client.Client) (hold, next func(context.Context) (holding, error)) {
+		return func(ctx context.Context) (holding, error) {
 			h, err := lock.NewRWMutex(holder, path, nil).Lock(ctx)
-			require.NoError(t, err)
+			if err != nil {
+				return nil, err
+			}
 			return h, h.Downgrade(ctx)
-		}, lock.NewRWMutex(other, path, nil).Lock
+		}, one(lock.NewRWMutex(other, path, nil).Lock)
 	},
+	func(holder, other *client.Client) (hold, next func(context.Context) (holding, error)) {
+		permits := func(c *client.Client) func(context.Context) (holding, error) {
+			return func(ctx context.Context) (holding, error) { return lock.NewSemaphore(c, path, 3, nil).Acquire(ctx, 2) }
+		}
+		return permits(holder), permits(other)
+	},
+	func(holder, other *client.Client) (hold, next func(context.Context) (holding, error)) {
+		return func(ctx context.Context) (holding, error) {
+			m, err := lock.NewMulti(lock.NewMutex(holder, path, nil), lock.NewMutex(holder, path+"-too", nil))
+			if err != nil {
+				return nil, err
+			}
+			return m.Lock(ctx)
+		}, one(lock.NewMutex(other, path+"-too", nil).Lock)
+	},
+}
+
+func one(acquire func(context.Context) (*lock.Hold, error)) func(context.Context) (holding, error) {
+	return func(ctx context.Context) (holding, error) { return acquire(ctx) }
 }
 
 // Whoever is cut off from whom, a hold is dead before the lock is somebody else's: its context has ended by itself.
@@ -79,14 +100,15 @@ func TestHoldIsDeadBeforeAnotherHolds(t *testing.T) {
 					holder, other := at.Connect(t), elsewhere.Connect(t)
 					idle := func() { time.Sleep(time.Duration(r.Int64N(int64(30 * time.Second)))) }
 					idle()
-					acquire, acquireNext := kinds[run%len(kinds)](t, holder, other)
-					hold := mustHold(t, acquire)
+					acquire, acquireNext := kinds[run%len(kinds)](holder, other)
+					hold, err := acquire(t.Context())
+					require.NoError(t, err)
 					ended := make(chan time.Time, 1)
 					go func() { // ends with the hold
 						<-hold.Context().Done()
 						ended <- time.Now()
 					}()
-					next := make(chan *lock.Hold)
+					next := make(chan holding)
 					go func() { // ends with the test, at the latest
 						h, err := acquireNext(t.Context())
 						if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 )
 
-var runs = flag.Int("lock.runs", 5, "how many runs with random trouble each kind of lock is given; -lock.seed is the first one's seed")
+var runs = flag.Int("lock.runs", 5, "how many runs with random trouble each kind of lock is given, of which a quarter have three servers; -lock.seed is the first one's seed")
 
 // tally is what came of all runs.
 type tally struct{ held, faults, struck int }
@@ -37,7 +37,11 @@ func inRuns(t *testing.T, run func(t *testing.T, r *trial)) {
 		r := &trial{seed: first + uint64(i)}
 		synctest.Test(t, func(t *testing.T) {
 			r.t = t
-			r.ensemble = ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}})
+			servers := 1
+			if r.seed%4 == 0 {
+				servers = 3
+			}
+			r.ensemble = ensembletest.Start(t, servers, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}})
 			run(t, r)
 		})
 		if t.Failed() {
@@ -52,7 +56,7 @@ func inRuns(t *testing.T, run func(t *testing.T, r *trial)) {
 	require.Greater(t, sum.struck, *runs)
 }
 
-// A trial is one run: contenders with impatient users, bad cables and lost answers.
+// A trial is one run: contenders with impatient users, bad cables and lost answers, and of some runs servers that fail.
 type trial struct {
 	t        *testing.T
 	seed     uint64
@@ -88,7 +92,11 @@ type contender struct {
 // contend runs contenders, who each take some turns in trouble, and then one without; that one must come about.
 func (r *trial) contend(n, turns int, turn func(c *contender, ctx context.Context)) {
 	r.inside = make(map[holding]claim)
-	var all sync.WaitGroup
+	var all, servers sync.WaitGroup
+	done := make(chan struct{})
+	if len(r.ensemble.Servers()) > 1 {
+		servers.Go(func() { r.troubleServers(done) })
+	}
 	for i := range n {
 		c := &contender{trial: r, Rand: rand.New(rand.NewPCG(r.seed, uint64(i)))}
 		c.client, c.wire = connect(r.t, r.ensemble)
@@ -111,7 +119,51 @@ func (r *trial) contend(n, turns int, turn func(c *contender, ctx context.Contex
 		})
 	}
 	all.Wait()
+	close(done)
+	servers.Wait()
 	time.Sleep(30 * time.Second) // sessions that were lost are over
+	require.NoError(r.t, r.ensemble.WaitCaughtUp(r.t.Context()))
+}
+
+// troubleServers lets servers fail, one at a time, until done, and leaves them well.
+func (r *trial) troubleServers(done <-chan struct{}) {
+	rng := rand.New(rand.NewPCG(r.seed, 99))
+	wait := func(d time.Duration) bool {
+		select {
+		case <-done:
+			return false
+		case <-time.After(time.Duration(rng.Int64N(int64(d)))):
+			return true
+		}
+	}
+	for wait(20 * time.Second) {
+		s := r.ensemble.Servers()[rng.IntN(3)]
+		if l := r.ensemble.Leader(); l != nil && rng.IntN(2) == 0 {
+			s = l
+		}
+		mend := r.ensemble.Heal
+		switch rng.IntN(4) {
+		case 0:
+			s.Kill()
+			mend = func() {
+				if err := s.Restart(r.t.Context()); err != nil {
+					r.t.Errorf("seed %d: %v", r.seed, err)
+				}
+			}
+		case 1:
+			s.Pause()
+			mend = s.Resume
+		case 2:
+			r.ensemble.Partition([]int{s.ID()})
+		case 3:
+			r.ensemble.CutFromLeader(s.ID())
+		}
+		r.mu.Lock()
+		r.faults++
+		r.mu.Unlock()
+		wait(30 * time.Second)
+		mend()
+	}
 }
 
 func (c *contender) upTo(d time.Duration) time.Duration { return time.Duration(c.Int64N(int64(d))) }

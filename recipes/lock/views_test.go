@@ -31,10 +31,14 @@ func TestNothingIsLockedOverAWrappedConnection(t *testing.T) {
 		defer c.Close()
 		_, err = lock.NewMutex(c, "/lock", nil).Lock(t.Context())
 		require.ErrorIs(t, err, client.ErrWrapped)
+		_, err = lock.NewRWMutex(c, "/rw", nil).RLock(t.Context())
+		require.ErrorIs(t, err, client.ErrWrapped)
+		_, err = lock.NewSemaphore(c, "/semaphore", 2, nil).Acquire(t.Context(), 2)
+		require.ErrorIs(t, err, client.ErrWrapped)
 		time.Sleep(time.Second)
-		names, _, err := c.Children(t.Context(), "/lock")
-		require.NoError(t, err)
-		require.Empty(t, names)
+		for path := range e.Server(1).Tree() {
+			require.NotContains(t, path, "_c_", "a node was left")
+		}
 	})
 }
 
@@ -59,5 +63,16 @@ func TestLockOfAView(t *testing.T) {
 		other, err := lock.NewMutex(whole, "/team/lock", nil).Lock(ctx)
 		require.NoError(t, err)
 		require.NoError(t, other.Release(ctx))
+
+		permit, err := lock.NewSharedSemaphore(c, "/semaphore", "/limit", 1, nil).Acquire(ctx, 1)
+		require.NoError(t, err)
+		_, err = lock.NewSharedSemaphore(whole, "/team/semaphore", "/team/limit", 5, nil).TryAcquire(ctx, 1)
+		require.ErrorIs(t, err, lock.ErrHeld)
+		require.NoError(t, permit.Release(ctx))
+		read, err := lock.NewRWMutex(c, "/rw", nil).RLock(ctx)
+		require.NoError(t, err)
+		_, err = lock.NewRWMutex(whole, "/team/rw", nil).TryLock(ctx)
+		require.ErrorIs(t, err, lock.ErrHeld)
+		require.NoError(t, read.Release(ctx))
 	})
 }
