@@ -27,6 +27,9 @@ var (
 type Options struct {
 	// Data is the node's data, for others to read. Default: empty.
 	Data []byte
+	// Label stands before the marker in the node's name, for others to read in a listing. It makes no difference to the order, and no
+	// other kind of ticket: whoever knows the marker, Curator among them, reads past it. Default: none.
+	Label string
 	// ACL is the node's, and that of directories made for it. Others must be able to list the directory. Default: the client's.
 	ACL []client.ACL
 	// Cleanup bounds how long Take, once its context ended, still waits for the removal of what it began; the removal itself goes on
@@ -151,7 +154,7 @@ func (t *Ticket) join(ctx context.Context) error {
 // create makes the node, reads what the server says about it, and starts to watch over it. When it fails with a node in the line, it
 // leaves none.
 func (t *Ticket) create(life context.Context) error {
-	path, err := t.view.Create(life, join(t.dir, t.markers[0]), t.opts.Data, &client.CreateOptions{
+	path, err := t.view.Create(life, join(t.dir, t.opts.Label+t.markers[0]), t.opts.Data, &client.CreateOptions{
 		Mode:      client.EphemeralSequential,
 		ACL:       t.opts.ACL,
 		Parents:   client.ContainerParents,

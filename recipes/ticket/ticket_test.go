@@ -97,6 +97,11 @@ func TestLine(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []ticket.Place{a.Place(), b.Place()}, ahead)
 
+		labelled := mustTake(t, c, &ticket.Options{Label: "red-"})
+		require.Regexp(t, "^"+dir+"/_c_[0-9a-f-]{36}-red-spot-0000000003$", labelled.Path())
+		mustLine(t, c, a, b, d, labelled)
+		require.NoError(t, labelled.Return(ctx))
+
 		require.NoError(t, b.Return(ctx), "from the middle")
 		require.NoError(t, b.Return(ctx), "again")
 		require.ErrorIs(t, context.Cause(b.Context()), ticket.ErrReturned)
