@@ -101,12 +101,13 @@ var house = []room{
 	{name: "client/migrate", may: []string{"client"}, why: "a recipe would be a lock, and the transaction is one"},
 	{name: "recipes/ticket", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/lock", may: []string{"client", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
+	{name: "recipes/leader", may: []string{"client", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/node", may: []string{"client"}, beyond: append([]string{"github.com/cenkalti/backoff/v4"}, otel...), why: "recipes stand on the client alone"},
 	{name: "recipes/barrier", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/counter", may: []string{"client", "client/typed", "recipes/lock"}, beyond: otel, why: "a number among types, and a lock for those who are beaten"},
 	{name: "recipes/cache", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/cache"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
-	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "recipes/ticket", "recipes/lock"}, why: "examples show the public packages"},
+	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
+	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader"}, why: "examples show the public packages"},
 }
 
 // impure is what a machine must not import: with it come goroutines, clocks, sockets, files or hidden state.

@@ -1,0 +1,196 @@
+package leader_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/recipes/leader"
+)
+
+func TestLookingOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startServer(t)
+		c, admin := srv.Connect(t), srv.Connect(t)
+		e := election(admin, "")
+		_, ok, err := e.Leader(t.Context())
+		require.NoError(t, err)
+		require.False(t, ok, "there is no directory")
+		mustStand(t, admin)
+
+		anna := run(t, election(c, "anna"))
+		ben := run(t, leader.NewElection(admin, path, &leader.Options{ID: "ben", Priority: -7}))
+		term := <-anna.terms
+		now, ok, err := e.Leader(t.Context())
+		require.NoError(t, err)
+		require.True(t, ok)
+		stat, _, err := admin.Exists(t.Context(), term.Path())
+		require.NoError(t, err)
+		require.Equal(t, leader.Participant{ID: "anna", Token: term.Token(), Path: term.Path(), Joined: stat.Ctime, Session: c.Session().ID()}, now)
+		all, err := e.Participants(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all, 2)
+		require.Equal(t, now, all[0])
+		require.Equal(t, -7, all[1].Priority)
+
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errStopped)
+		_, _, err = e.Leader(ctx)
+		require.ErrorIs(t, err, errStopped)
+		require.ErrorContains(t, err, "leader "+path)
+		_, err = e.Participants(ctx)
+		require.ErrorIs(t, err, errStopped)
+		ben.mustEnd(t)
+		anna.mustEnd(t)
+	})
+}
+
+// Who may not read the leader's node is told so.
+func TestLookingOnWithoutPermission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startServer(t)
+		c, admin := srv.Connect(t), srv.Connect(t)
+		_, err := c.Create(t.Context(), path, nil, &client.CreateOptions{Parents: client.ContainerParents})
+		require.NoError(t, err)
+		require.NoError(t, c.AddAuth(t.Context(), "digest", []byte("anna:secret")))
+		term := mustLead(t, leader.NewElection(c, path, &leader.Options{ID: "anna", ACL: client.DigestACL(client.PermAll, "anna", "secret")}))
+		e := election(admin, "")
+		_, _, err = e.Leader(t.Context())
+		require.ErrorIs(t, err, client.ErrNoAuth)
+		_, err = e.Participants(t.Context())
+		require.ErrorIs(t, err, client.ErrNoAuth)
+		for now, err := range e.Watch(t.Context()) {
+			require.ErrorIs(t, err, client.ErrNoAuth)
+			require.Equal(t, leader.Participant{}, now)
+		}
+		require.NoError(t, term.Resign(t.Context()))
+	})
+}
+
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startServer(t)
+		c, admin := srv.Connect(t), srv.Connect(t)
+		seen := make(chan leader.Participant, 100)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ended := make(chan error)
+		go func() { // ends with ctx
+			var last error
+			for now, err := range election(admin, "").Watch(ctx) {
+				if last = err; err == nil {
+					seen <- now
+				}
+			}
+			ended <- last
+		}()
+		must := func(id string, token int64) {
+			t.Helper()
+			synctest.Wait()
+			require.Len(t, seen, 1)
+			now := <-seen
+			require.Equal(t, id, now.ID)
+			require.Equal(t, token, now.Token)
+		}
+		must("", 0)
+		term := mustLead(t, election(c, "anna"))
+		must("anna", term.Token())
+		ben := run(t, election(c, "ben"))
+		synctest.Wait()
+		require.Empty(t, seen, "candidates that come are nothing new")
+		var mine []ensembletest.Watch
+		for _, w := range srv.Watches() {
+			if w.Session == admin.Session().ID() {
+				mine = append(mine, w)
+			}
+		}
+		require.Equal(t, []ensembletest.Watch{{Path: term.Path(), Kind: ensembletest.WatchData, Session: admin.Session().ID()}}, mine)
+		require.NoError(t, term.Resign(t.Context()))
+		next := <-ben.terms
+		must("ben", next.Token())
+		srv.Drop()
+		time.Sleep(5 * time.Second)
+		require.Empty(t, seen)
+		ben.mustEnd(t)
+		must("", 0)
+		for range 2 { // the directory goes, and comes again
+			_, err := srv.Sweep(t.Context())
+			require.NoError(t, err)
+		}
+		synctest.Wait()
+		require.Empty(t, seen)
+		term = mustLead(t, election(c, "carl"))
+		must("carl", term.Token())
+		cancel(errStopped)
+		require.ErrorIs(t, <-ended, errStopped)
+		require.NoError(t, term.Resign(t.Context()))
+
+		for range election(admin, "").Watch(t.Context()) {
+			break
+		}
+		require.NoError(t, admin.Close())
+		for _, err := range election(admin, "").Watch(t.Context()) {
+			require.ErrorIs(t, err, client.ErrClosed)
+		}
+	})
+}
+
+// An observer whose sessions come and go, on servers that are behind, never sees a leader again who was followed by another, and sees the
+// last one in the end.
+func TestWatchNeverGoesBack(t *testing.T) {
+	for range 5 {
+		seed := rand.Uint64()
+		synctest.Test(t, func(t *testing.T) {
+			t.Logf("seed %d", seed)
+			r := rand.New(rand.NewPCG(seed, 1))
+			srv := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}})
+			at := srv.Leader()
+			c, observer := at.Connect(t), srv.Connect(t)
+			for _, s := range srv.Servers() { // what is committed reaches the followers late, each in its own time
+				if s != at {
+					srv.Delay(at.ID(), s.ID(), time.Duration(r.Int64N(int64(2*time.Second))))
+				}
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			tokens := make(chan []int64)
+			go func() { // ends with ctx
+				var got []int64
+				for now, err := range election(observer, "").Watch(ctx) {
+					if err == nil && now.Token != 0 {
+						got = append(got, now.Token)
+					}
+				}
+				tokens <- got
+			}()
+			var last int64
+			for i := range 40 {
+				term := mustLead(t, election(c, fmt.Sprint(i)))
+				last = term.Token()
+				switch r.IntN(4) {
+				case 0:
+					srv.Drop(observer)
+				case 1:
+					_ = srv.Expire(t.Context(), observer) // it may be between two sessions
+				}
+				time.Sleep(time.Duration(r.Int64N(int64(time.Second))))
+				if i < 39 {
+					require.NoError(t, term.Resign(t.Context()))
+				}
+			}
+			time.Sleep(20 * time.Second)
+			cancel(errStopped)
+			got := <-tokens
+			require.Greater(t, len(got), 5)
+			for i := 1; i < len(got); i++ {
+				require.GreaterOrEqual(t, got[i], got[i-1])
+			}
+			require.Equal(t, last, got[len(got)-1])
+		})
+	}
+}
