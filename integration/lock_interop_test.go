@@ -22,15 +22,21 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 )
 
-// curatorContender is a process of Java that contends for a lock with one of Curator's: InterProcessMutex, unless the kind says otherwise.
+// curatorContender is a process of Java that contends with Curator, for a lock or a lead, as it is told line by line.
 type curatorContender struct {
 	in  io.WriteCloser
 	out *bufio.Scanner
 }
 
+// startCuratorContender starts one that contends for a lock: InterProcessMutex, unless the kind says otherwise.
 func startCuratorContender(t *testing.T, command []string, server, path string, kind ...string) *curatorContender {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), command[0], slices.Concat(command[1:], []string{server, path}, kind)...)
+	return startCuratorProgram(t, command, slices.Concat([]string{server, path}, kind)...)
+}
+
+func startCuratorProgram(t *testing.T, command []string, args ...string) *curatorContender {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), command[0], slices.Concat(command[1:], args)...)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()
