@@ -53,15 +53,15 @@
 // The order of the line decides who leads, always. Two things change that order, and both in the same way: a candidate whose turn it is
 // leaves the line and joins it again at the end, before it leads. It does so if the last leader has handed over to one behind it
 // ([Term.HandOver]), of which a note is kept in the directory's data; otherwise if one behind it has a greater Options.Priority, which
-// stands in its name before the marker, as in "_c_<uuid>-p7-latch-<number>". Only who is in line at that moment counts, and nobody who leads is
-// disturbed. Those of Curator have
-// priority 0, give way to nobody, and are let ahead as others are. One who is let ahead and dies delays the election by its session's
-// timeout.
+// stands in its name before the marker, as in "_c_<uuid>-p7-latch-<number>". Only who is in line at that moment counts, and nobody who
+// leads is disturbed. Those of Curator have priority 0, give way to nobody, and are let ahead as others are. One who is let ahead and
+// dies delays the election by its session's timeout.
 //
 // # What it costs
 //
-// To stand and to lead is five requests, six if somebody is behind, and up to two to be sure of a session that was idle; to wait, two, and again when the one ahead has gone; to resign, one. A
-// candidate has one watch on its own node, and while it waits one on the node ahead, so that who leaves wakes one other. A leader's session
-// costs the servers eight transactions per session timeout, which change nothing. Who looks on with Watch has one watch, on the leader's
-// node, and asks two requests when the leader changes: all who look on do so at once.
+// To stand and to lead is five requests, six if somebody is behind, and up to two to be sure of a session that was idle; to wait, two,
+// and again when the one ahead has gone; to resign, one. A candidate has one watch on its own node, and while it waits one on the node
+// ahead, so that who leaves wakes one other. A leader's session costs the servers eight transactions per session timeout, which change
+// nothing. Who looks on with Watch has one watch, on the leader's node, and asks two requests when the leader changes: all who look on do
+// so at once.
 package leader

@@ -66,7 +66,8 @@ type Options struct {
 	// Grace is the time until Overdue is called. Default: 10 s.
 	Grace time.Duration
 	// ACL is that of the candidate's node and of directories made for it. All candidates must be able to list the directory, to add and
-	// remove children, and to read each other's nodes, as those must who look on; to hand over takes the permission to write the directory. Default: the client's.
+	// remove children, and to read each other's nodes, as must those who look on; to hand over takes the permission to write the
+	// directory. Default: the client's.
 	ACL []client.ACL
 	// Cleanup bounds how long it is waited for the removal of a node when there is no other bound: after a cancelled Lead, and behind
 	// the function of Run. The removal itself goes on in the background until it is done or the session ends. Default: 5 s.

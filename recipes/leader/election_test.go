@@ -164,7 +164,7 @@ func TestRunStandsAgain(t *testing.T) {
 func TestRunEndsWithTheFunctionsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := startServer(t).Connect(t)
-		var log strings.Builder
+		var log strings.Builder // what is not worth a line leaves none
 		e := leader.NewElection(c, path, &leader.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		why := errors.New("no")
 		calls := 0
@@ -470,6 +470,9 @@ func TestMaxTerm(t *testing.T) {
 		ben.mustEnd(t)
 
 		term := mustLead(t, limited("carl"))
+		until, ok := term.Context().Deadline()
+		require.True(t, ok)
+		require.Equal(t, time.Minute, time.Until(until))
 		time.Sleep(2 * time.Minute)
 		require.Error(t, term.Context().Err())
 		mustStand(t, c, "carl")

@@ -52,6 +52,31 @@ func TestLookingOn(t *testing.T) {
 	})
 }
 
+// Of two with one number, as newer servers of Apache give out at the end of the range, the one that came first leads.
+func TestTwins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startServer(t)
+		c := srv.Connect(t)
+		for _, name := range []string{"c", "b", "a"} {
+			_, err := c.Create(t.Context(), path+"/_c_"+name+"-latch-2147483647", []byte(name), &client.CreateOptions{Mode: client.Ephemeral, Parents: client.ContainerParents})
+			require.NoError(t, err)
+		}
+		for i, id := range []string{"c", "b", "a"} {
+			now, ok, err := election(c, "").Leader(t.Context())
+			require.NoError(t, err)
+			require.True(t, ok)
+			require.Equal(t, id, now.ID)
+			mustStand(t, c, []string{"c", "b", "a"}[i:]...)
+			for now, err := range election(c, "").Watch(t.Context()) {
+				require.NoError(t, err)
+				require.Equal(t, id, now.ID)
+				break
+			}
+			require.NoError(t, c.Delete(t.Context(), now.Path, client.AnyVersion))
+		}
+	})
+}
+
 // Who may not read the leader's node is told so.
 func TestLookingOnWithoutPermission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -51,7 +51,7 @@ func (e *Election) serve(ctx context.Context, term *Term, lead func(context.Cont
 		return err
 	}
 	cause := context.Cause(term.Context())
-	if !errors.Is(err, cause) && !errors.Is(err, context.Canceled) {
+	if !errors.Is(err, cause) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		e.opts.Logger.Warn("leader's function failed when its term was over", "path", e.path, "cause", cause, "error", err)
 	}
 	return nil

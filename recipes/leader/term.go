@@ -2,7 +2,6 @@ package leader
 
 import (
 	"context"
-	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
@@ -14,27 +13,26 @@ type Term struct {
 	election *Election
 	ticket   *ticket.Ticket
 	ctx      termContext
-	cancel   context.CancelCauseFunc
-	handing  chan struct{} // full while HandOver is under way
+	end      context.CancelCauseFunc // ends ctx, unless it has ended
+	handing  chan struct{}           // full while HandOver is under way
 }
 
 // begin begins a term with a ticket that is first.
 func (e *Election) begin(t *ticket.Ticket, values context.Context) *Term {
 	inner, cancel := context.WithCancelCause(t.Context())
-	term := &Term{election: e, ticket: t, ctx: termContext{inner, t.Context(), values}, cancel: cancel, handing: make(chan struct{}, 1)}
+	term := &Term{election: e, ticket: t, end: cancel, handing: make(chan struct{}, 1)}
 	if e.opts.MaxTerm > 0 {
-		limit := time.AfterFunc(e.opts.MaxTerm, func() { term.end(ErrTermOver) })
-		context.AfterFunc(inner, func() { limit.Stop() })
+		limited, stop := context.WithTimeoutCause(inner, e.opts.MaxTerm, ErrTermOver)
+		context.AfterFunc(inner, stop)
+		inner = limited
 	}
+	term.ctx = termContext{inner, t.Context(), values}
 	if e.opts.EndWhenSuspended {
 		// Ends with the term. If it cannot begin, the session is over, and so is the term.
 		_ = t.Session().Go(func(context.Context) { term.endWhenSuspended() })
 	}
 	return term
 }
-
-// end ends the term's context, unless it has ended.
-func (t *Term) end(cause error) { t.cancel(cause) }
 
 func (t *Term) endWhenSuspended() {
 	for change := range t.election.client.States(t.ctx.Context) {
@@ -47,8 +45,8 @@ func (t *Term) endWhenSuspended() {
 
 // Context returns a context that ends when the term is over, with the cause: ErrResigned, ErrTermOver, ErrSuspended, ErrRemoved, or that of
 // the session's end (client.ErrSessionExpired, client.ErrClosed). It ends by itself before anybody else can lead, and its Err looks at
-// the clocks. A leader's work runs under it. In Run it ends with Run's context too and carries that one's values; that of Lead is not
-// derived from any other.
+// the clocks. A leader's work runs under it. With Options.MaxTerm it has a deadline. In Run it ends with Run's context too and carries
+// that one's values; that of Lead is not derived from any other.
 func (t *Term) Context() context.Context { return t.ctx }
 
 // Token returns the fencing token: the transaction that created the leader's node, greater than the token of every term before, whoever

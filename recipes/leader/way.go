@@ -79,9 +79,10 @@ func (e *Election) givesWay(ctx context.Context, t *ticket.Ticket) (bool, error)
 // once, whatever their priority. Curator's do not. It returns when the leader's node is certainly gone, and it is written down who is
 // to be the next, in one transaction; whether that one has begun to lead, Watch tells. If it goes away meanwhile, the next in line leads.
 //
-// If there is no such candidate HandOver fails with ErrNoCandidate, and the term goes on, as it does when the election's directory has
-// data that are somebody's own, which is client.ErrBadArguments. After every other error the term is over, as with Resign, and
-// nobody is preferred, or perhaps, with client.ErrUnknown.
+// If there is no such candidate HandOver fails with ErrNoCandidate, and if the election's directory has data that are somebody's own, with
+// client.ErrBadArguments; then the term goes on, as it does when the servers could not be asked for that. When it fails later the
+// term is over, as Context tells, the place is given up as by Resign, and nobody is preferred; or perhaps somebody is, with
+// client.ErrUnknown.
 func (t *Term) HandOver(ctx context.Context, id string) error {
 	if err := t.handOver(ctx, id); err != nil {
 		return t.election.failed("hand over", err)

@@ -189,6 +189,36 @@ func TestHandOverFails(t *testing.T) {
 	})
 }
 
+// When the leader's node is gone, and with it the answer whether it was handed over, only the note tells.
+func TestHandOverThatNobodyKnowsOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startServer(t)
+		c, admin := srv.Connect(t), srv.Connect(t)
+		for i, again := range []bool{false, true} { // the second time the note is there, from before
+			term := mustLead(t, election(c, "anna"))
+			dora, err := admin.Create(t.Context(), path+"/_c_dora-latch-", []byte("dora"), &client.CreateOptions{Mode: client.EphemeralSequential})
+			require.NoError(t, err)
+			if again {
+				_, err := admin.Set(t.Context(), path, []byte("next="+dora[len(path)+1:]), client.AnyVersion)
+				require.NoError(t, err)
+			}
+			p := srv.Proxy(c)
+			lost := p.Lose(proxy.Request(proxy.OpMulti, ""))
+			down := p.Lose(proxy.Request(proxy.OpConnect, "").Always())
+			go func() { // ends at once
+				<-lost.Struck()
+				if err := admin.Delete(t.Context(), term.Path(), client.AnyVersion); err != nil {
+					t.Error(err)
+				}
+				down.End()
+			}()
+			err = term.HandOver(t.Context(), "dora")
+			require.ErrorIs(t, err, client.ErrUnknown, "round %d", i)
+			require.NoError(t, admin.Delete(t.Context(), dora, client.AnyVersion))
+		}
+	})
+}
+
 // A note about who is gone, and a candidate who went without a word, hold up nobody for longer than a session's timeout.
 func TestNobodyGivesWayToTheDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
