@@ -188,7 +188,8 @@ func TestRunEndsWithTheFunctionsError(t *testing.T) {
 
 func TestRunsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startServer(t).Connect(t)
+		srv := startServer(t)
+		c := srv.Connect(t)
 		type key struct{}
 		ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "value"))
 		err := election(c, "").Run(ctx, func(ctx context.Context, term *leader.Term) error {
@@ -206,8 +207,10 @@ func TestRunsContext(t *testing.T) {
 		})
 		require.ErrorIs(t, err, errStopped)
 		mustStand(t, c)
+		r := srv.Record()
 		err = election(c, "").Run(ctx, nil)
-		require.ErrorIs(t, err, errStopped, "it does not begin")
+		require.ErrorIs(t, err, errStopped)
+		require.Empty(t, r.Operations(ensembletest.Match{Op: "create"}), "it does not begin")
 	})
 }
 
@@ -396,6 +399,29 @@ func TestNodeRemovedBySomebody(t *testing.T) {
 		ben.mustEnd(t)
 		<-anna.terms
 		anna.mustEnd(t)
+	})
+}
+
+// A node that is removed at the last moment is not led with.
+func TestNodeRemovedAtTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startServer(t)
+		c, admin := srv.Connect(t), srv.Connect(t)
+		held := srv.Proxy(c).Freeze(proxy.Request(proxy.OpGetChildren, "").Skip(1))
+		removed := ""
+		go func() { // ends with the fault
+			<-held.Struck()
+			if now, ok, err := election(admin, "").Leader(t.Context()); err != nil || !ok {
+				t.Error(ok, err)
+			} else if removed = now.Path; admin.Delete(t.Context(), removed, client.AnyVersion) != nil {
+				t.Error("it cannot be removed")
+			}
+			held.End()
+		}()
+		term := mustLead(t, election(c, "anna"))
+		require.NotEqual(t, removed, term.Path())
+		mustStand(t, admin, "anna")
+		require.NoError(t, term.Resign(t.Context()))
 	})
 }
 

@@ -78,27 +78,21 @@ func (e *Election) Watch(ctx context.Context) iter.Seq2[Participant, error] {
 func (e *Election) follow(ctx context.Context, yield func(Participant) bool) error {
 	var last Participant // yielded
 	var greatest int64   // of the tokens
-	session := e.client.Session()
 	for told := false; ; {
 		now, w, err := e.look(ctx)
-		switch s := e.client.Session(); {
-		case err != nil:
+		if err != nil {
 			return err
-		case s != session || now.Token > 0 && now.Token < greatest:
-			// The server that answers now may be behind the one that answered before.
-			if err := e.client.Sync(ctx, e.path); err != nil {
-				return err
-			}
-			if s != session {
-				session = s
-				continue
-			}
-		case !told || now != last:
+		}
+		// A server that is behind the one before, which it may be in a session that only it knows of (local sessions), tells of a
+		// leader who has gone. It wakes the watch when it has caught up.
+		behind := now.Token != 0 && now.Token < greatest
+		if !behind && (!told || now != last) {
 			if !yield(now) {
 				return nil
 			}
 			last, told, greatest = now, true, max(greatest, now.Token)
 		}
+		// The end of a session is no end: the next look is in the next one, or tells why there is none.
 		if _, err := w.Wait(ctx); err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -96,6 +96,7 @@ func TestHandOver(t *testing.T) {
 
 		require.NoError(t, term.HandOver(t.Context(), "dora"))
 		require.ErrorIs(t, context.Cause(term.Context()), leader.ErrResigned)
+		require.ErrorIs(t, term.HandOver(t.Context(), "carl"), leader.ErrResigned, "it has nothing to give any more")
 		next := <-dora.terms
 		require.Greater(t, next.Token(), term.Token())
 		synctest.Wait()
