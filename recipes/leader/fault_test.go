@@ -114,6 +114,7 @@ type world struct {
 	alive  *leader.Term          // the last to begin
 	count  map[int]int           // terms of each candidate
 	faults map[string]int
+	looked int // leaders that who looks on was told of
 }
 
 // began checks a term that begins.
@@ -179,25 +180,21 @@ func (w *world) run() map[int]int {
 		})
 		r := rand.New(rand.NewPCG(w.r.Uint64(), 3))
 		all.Go(func() {
-			if err := election.Run(ctx, func(ctx context.Context, term *leader.Term) error {
-				w.began(i, term)
-				work := time.NewTimer(time.Duration(r.Int64N(int64(3 * time.Second))))
-				defer work.Stop()
-				select {
-				case <-work.C:
-				case <-ctx.Done():
+			for ctx.Err() == nil {
+				patience, cancel := context.WithCancelCause(ctx)
+				if r.IntN(3) == 0 { // this time it does not stand for ever
+					time.AfterFunc(time.Duration(r.Int64N(int64(30*time.Second))), func() { cancel(errImpatient) })
 				}
-				if r.IntN(4) == 0 {
-					ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-					defer cancel()
-					_ = term.HandOver(ctx, fmt.Sprint(r.IntN(5))) // who may not be there
+				err := election.Run(patience, func(ctx context.Context, term *leader.Term) error { return w.lead(ctx, i, term, r) })
+				if !errors.Is(err, errStopped) && !errors.Is(err, errImpatient) {
+					t.Error(err)
 				}
-				return nil
-			}); !errors.Is(err, errStopped) {
-				t.Error(err)
+				cancel(errStopped)
 			}
 		})
 	}
+	seen := make(chan int64)
+	go w.look(ctx, w.e.Connect(t), seen)
 	for range 25 {
 		w.fault(admin, clients[w.r.IntN(candidates)])
 		time.Sleep(w.upTo(6 * time.Second))
@@ -206,11 +203,51 @@ func (w *world) run() map[int]int {
 	w.mustAllLead(candidates, 1+preferences)
 	stop(errStopped)
 	all.Wait()
+	require.LessOrEqual(t, <-seen, w.alive.Token())
 	time.Sleep(30 * time.Second) // sessions that were lost are over
 	line, err := ticket.Line(t.Context(), admin, path, "latch-")
 	require.NoError(t, err)
 	require.Empty(t, line)
+	require.Greater(t, w.looked, 30)
 	return w.count
+}
+
+var errImpatient = errors.New("the candidate does not want any more")
+
+// lead is what a candidate does when it leads.
+func (w *world) lead(ctx context.Context, who int, term *leader.Term, r *rand.Rand) error {
+	w.began(who, term)
+	work := time.NewTimer(time.Duration(r.Int64N(int64(3 * time.Second))))
+	defer work.Stop()
+	select {
+	case <-work.C:
+	case <-ctx.Done():
+	}
+	if r.IntN(4) == 0 {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = term.HandOver(ctx, fmt.Sprint(r.IntN(5))) // who may not be there
+	}
+	return nil
+}
+
+// look looks on: what is told does not go back, and keeps up. It gives the last token to seen when ctx ends.
+func (w *world) look(ctx context.Context, c *client.Client, seen chan<- int64) {
+	last := int64(0)
+	for now, err := range leader.NewElection(c, path, nil).Watch(ctx) {
+		switch {
+		case err != nil:
+			if !errors.Is(err, errStopped) {
+				w.t.Error(err)
+			}
+		case now.Token != 0 && now.Token < last:
+			w.t.Errorf("the leader of %d after that of %d", now.Token, last)
+		case now.Token != 0:
+			last = now.Token
+			w.looked++
+		}
+	}
+	seen <- last
 }
 
 // mustAllLead waits until each candidate has led once more; of those who prefer each other every second one: the rest lead when no
