@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -512,18 +513,17 @@ func TestOverdue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := startServer(t)
 		other := srv.Connect(t)
-		told := 0
+		var told, calls atomic.Int32
 		e := leader.NewElection(srv.Connect(t), path, &leader.Options{MaxTerm: time.Second, Grace: 5 * time.Second, Overdue: func(term *leader.Term) {
 			require.ErrorIs(t, context.Cause(term.Context()), leader.ErrTermOver)
-			told++
+			told.Add(1)
 		}})
 		ctx, stop := context.WithCancelCause(t.Context())
-		calls := 0
 		ended := make(chan error)
 		go func() { // ends with ctx
 			ended <- e.Run(ctx, func(ctx context.Context, term *leader.Term) error {
 				<-ctx.Done()
-				if calls++; calls == 1 {
+				if calls.Add(1) == 1 {
 					time.Sleep(time.Minute) // it does not care
 				}
 				return nil
@@ -532,19 +532,19 @@ func TestOverdue(t *testing.T) {
 		synctest.Wait()
 		ben := run(t, election(other, "ben"))
 		time.Sleep(5500 * time.Millisecond)
-		require.Zero(t, told)
+		require.Zero(t, told.Load())
 		time.Sleep(time.Second)
-		require.Equal(t, 1, told)
+		require.EqualValues(t, 1, told.Load())
 		require.Empty(t, ben.terms)
 		time.Sleep(time.Minute)
 		require.Len(t, ben.terms, 1)
-		require.Equal(t, 1, told)
+		require.EqualValues(t, 1, told.Load())
 		ben.mustEnd(t)
 		time.Sleep(10 * time.Second)
-		require.Greater(t, calls, 1)
+		require.Greater(t, calls.Load(), int32(1))
 		stop(errStopped)
 		require.ErrorIs(t, <-ended, errStopped)
-		require.Equal(t, 1, told, "of functions that return in time nobody is told")
+		require.EqualValues(t, 1, told.Load(), "of functions that return in time nobody is told")
 	})
 }
 

@@ -97,6 +97,9 @@ func (t *Term) handOver(ctx context.Context, id string) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if t.ctx.Err() != nil {
+		return context.Cause(t.ctx)
+	}
 	next, err := t.successor(ctx, id)
 	if err != nil {
 		return err
@@ -104,9 +107,6 @@ func (t *Term) handOver(ctx context.Context, id string) error {
 	version, err := t.noteVersion(ctx)
 	if err != nil {
 		return err
-	}
-	if t.ctx.Err() != nil {
-		return context.Cause(t.ctx)
 	}
 	t.end(ErrResigned)
 	err = t.name(ctx, next, version)
