@@ -201,7 +201,7 @@ func TestWatchTellsNobodyTwice(t *testing.T) {
 			require.NoError(t, err)
 			return name
 		}
-		_ = node("old", 3)
+		old := node("old", 3)
 		young := node("young", 2)
 		next, stop := iter.Pull2(election(srv.Connect(t), "").Watch(t.Context()))
 		defer stop()
@@ -210,14 +210,14 @@ func TestWatchTellsNobodyTwice(t *testing.T) {
 		require.Equal(t, "young", now.ID)
 		require.NoError(t, c.Delete(t.Context(), young, client.AnyVersion))
 		time.AfterFunc(time.Minute, func() { node("youngest", 1) })
+		deleted := make(chan error, 1)
 		time.AfterFunc(2*time.Minute, func() { // the watch is still on the old one, which is not to be seen
-			if err := c.Delete(context.Background(), fmt.Sprintf("%s/_c_old-latch-%010d", path, 3), client.AnyVersion); err != nil {
-				t.Error(err)
-			}
+			deleted <- c.Delete(t.Context(), old, client.AnyVersion)
 		})
 		now, err, _ = next()
 		require.NoError(t, err)
 		require.Equal(t, "youngest", now.ID)
+		require.NoError(t, <-deleted)
 	})
 }
 
