@@ -31,7 +31,7 @@
 // between looking at the context and the effect of what is done then: for that there is [Term.Token], which grows from term to
 // term, and [Term.Guard], which makes a multi fail if the term is over at the moment of the change. Who removes the leader's node, or
 // ends its session by force, ends the term behind its back: then the context ends when the client has been told, and only
-// token and guard are exact.
+// token and guard are exact. With a client of client.Wrap, whose session cannot be kept, nobody leads: client.ErrWrapped.
 //
 // # What happens when
 //

@@ -66,6 +66,7 @@ func (t *Term) Guard() client.Op { return client.CheckOp(t.ticket.Path(), client
 // Resign ends the term. Its context ends at once; Resign returns when the leader's node is certainly gone, by being deleted now or before,
 // or by the end of its session. To resign again is no error. If ctx ends before it is certain, Resign fails with ctx's cause and
 // client.ErrUnknown while the removal goes on in the background; a further Resign waits for it. Nobody else's node is ever touched.
+// It does not wait for the function of Run, which may be on its way out when another leads already; returning from it resigns behind it.
 func (t *Term) Resign(ctx context.Context) error {
 	t.end(ErrResigned)
 	return t.leave(ctx)
