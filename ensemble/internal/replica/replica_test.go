@@ -566,6 +566,15 @@ func TestTTLNodesAreSweptAndJumpsOfTheClockRemoveNothing(t *testing.T) {
 	require.Equal(t, []string{"/t"}, d.passTouched(70_000))
 }
 
+// The last Tick may be long ago when a node is made: its time does not begin there.
+func TestTimeToLiveBeginsWithTheNode(t *testing.T) {
+	d := newDesk(t)
+	d.now.Mono += 900
+	d.createTTL("/t", 59_500)
+	require.Empty(t, d.passTouched(60_000))
+	require.Equal(t, []string{"/t"}, d.passTouched(60_000))
+}
+
 func TestSweepIsPaced(t *testing.T) {
 	d := newDesk(t)
 	for _, p := range []string{"/a", "/b", "/c"} {

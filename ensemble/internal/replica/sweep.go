@@ -28,6 +28,7 @@ type sweeper struct {
 	until znode.Zxid // of the last removal proposed; before it is applied the tree still has what is on its way out
 	queue []string
 	seen  map[string]sight // of every container and TTL node
+	fresh []string         // changed since now: they are seen by the next clock that is read, which is not before the change
 }
 
 // sight is when a node was first seen with these marks.
@@ -37,11 +38,11 @@ type sight struct {
 }
 
 func (s *sweeper) start(t *tree.Tree, cfg Sweep, now Time) {
-	s.cfg, s.now, s.next = cfg, now.Mono, now.Mono+cfg.Interval
+	s.cfg, s.now, s.next, s.fresh = cfg, now.Mono, now.Mono+cfg.Interval, nil
 	s.look(t)
 }
 
-// applied notes the moment at which nodes that time may remove were made or changed.
+// applied notes that nodes that time may remove were made or changed.
 func (s *sweeper) applied(t *tree.Tree, changes []tree.Change) {
 	if s.cfg.Interval == 0 {
 		return
@@ -51,9 +52,20 @@ func (s *sweeper) applied(t *tree.Tree, changes []tree.Change) {
 			continue
 		}
 		if n := t.Node(changes[i].Path); n != nil && (n.Kind() == znode.TTL || n.Kind() == znode.Container) {
+			s.fresh = append(s.fresh, n.Path())
+		}
+	}
+}
+
+// at sets the clock.
+func (s *sweeper) at(t *tree.Tree, now Time) {
+	s.now = now.Mono
+	for _, path := range s.fresh {
+		if n := t.Node(path); n != nil && (n.Kind() == znode.TTL || n.Kind() == znode.Container) {
 			s.see(n)
 		}
 	}
+	s.fresh = s.fresh[:0]
 }
 
 // see is since when n has been as it is.
@@ -101,7 +113,7 @@ func (s *sweeper) look(t *tree.Tree) {
 
 // due adds the removals that may go out now, each looked at once more: what is queued may have been used meanwhile.
 func (s *sweeper) due(reqs []request.Request, t *tree.Tree, now Time) []request.Request {
-	s.now = now.Mono
+	s.at(t, now)
 	if s.cfg.Interval == 0 {
 		return reqs
 	}
@@ -130,7 +142,8 @@ func (r *Replica) Sweep(now Time) int {
 	if r.sessions == nil || !r.serving || r.tree.Zxid() < s.until {
 		return 0
 	}
-	s.now, s.queue = now.Mono, nil
+	s.at(r.tree, now)
+	s.queue = nil
 	s.look(r.tree)
 	for _, path := range s.queue {
 		r.due = append(r.due, request.Request{Op: wire.OpDeleteContainer, Record: &wire.PathRequest{Path: path}})
