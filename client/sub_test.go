@@ -21,8 +21,8 @@ func TestSub(t *testing.T) {
 		ctx := t.Context()
 		e := ensembletest.Start(t, 1, nil)
 		whole := e.Connect(t)
-		mustCreate(t, whole, "/root", nil)
-		at, err := client.Connect(ctx, e.ConnectString()+"/root", &client.Options{Dialer: e.Dial})
+		mustCreate(t, whole, "/top", nil)
+		at, err := client.Connect(ctx, e.ConnectString()+"/top", &client.Options{Dialer: e.Dial})
 		require.NoError(t, err)
 		defer at.Close()
 		outer, err := at.Sub("/a/b")
@@ -31,7 +31,7 @@ func TestSub(t *testing.T) {
 		require.NoError(t, err)
 		same, err := c.Sub("/")
 		require.NoError(t, err)
-		const dir = "/root/a/b/c"
+		const dir = "/top/a/b/c"
 
 		_, err = c.Create(ctx, "/n", nil, nil)
 		require.ErrorIs(t, err, client.ErrNoNode)
@@ -135,9 +135,9 @@ func TestACLFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		e := ensembletest.Start(t, 1, nil)
-		mustCreate(t, e.Connect(t), "/root", nil)
+		mustCreate(t, e.Connect(t), "/top", nil)
 		open, closed := client.WorldACL(client.PermAll), client.WorldACL(client.PermRead|client.PermCreate|client.PermDelete)
-		whole, err := client.Connect(ctx, e.ConnectString()+"/root", &client.Options{Dialer: e.Dial, ACLFor: func(path string) []client.ACL {
+		whole, err := client.Connect(ctx, e.ConnectString()+"/top", &client.Options{Dialer: e.Dial, ACLFor: func(path string) []client.ACL {
 			if path == "/space/dir" || path == "/space/dir/n-" || path == "/space/m" {
 				return closed
 			}
@@ -256,7 +256,7 @@ func TestIntent(t *testing.T) {
 		ctx := t.Context()
 		e := ensembletest.Start(t, 1, nil)
 		reading := client.WorldACL(client.PermRead)
-		whole, err := client.Connect(ctx, e.ConnectString()+"/root", &client.Options{Dialer: e.Dial, Auth: []client.Auth{ann},
+		whole, err := client.Connect(ctx, e.ConnectString()+"/top", &client.Options{Dialer: e.Dial, Auth: []client.Auth{ann},
 			ACLFor: func(path string) []client.ACL {
 				if path == "/s/public" {
 					return reading

@@ -361,98 +361,107 @@ func answerOf(results []client.Result) (a answer) {
 	return a
 }
 
-func reads() []*kind {
-	read := func(name, at string, op proxy.Op, do func(ctx context.Context, c *client.Client) (answer, error), right func(s *story) string) *kind {
-		k := &kind{name: name, opName: name, path: at, ops: []proxy.Op{op}, nodes: []string{"/e", node, node + "/a", node + "/b"}, read: true, do: do}
-		k.times = func(*story, tree) (int, string) { return 0, "" }
-		k.right = func(s *story, _ tree) string {
-			if right == nil {
-				return ""
-			}
-			return right(s)
+// reading is an operation that changes nothing; right, unless it is nil, complains about an answer. A watch that it set is woken in the end.
+func reading(name, at string, op proxy.Op, do func(ctx context.Context, c *client.Client) (answer, error), right func(s *story) string) *kind {
+	k := &kind{name: name, opName: name, path: at, ops: []proxy.Op{op}, nodes: []string{"/e", node, node + "/a", node + "/b"}, read: true, do: do}
+	k.times = func(*story, tree) (int, string) { return 0, "" }
+	k.right = func(s *story, _ tree) string {
+		if right == nil {
+			return ""
 		}
-		k.touch = func(ctx context.Context, w *client.Client, root string) error {
-			if _, err := w.Set(ctx, root+node, []byte("touched"), client.AnyVersion); err != nil {
+		return right(s)
+	}
+	k.touch = func(ctx context.Context, w *client.Client, root string) error {
+		if _, err := w.Set(ctx, root+node, []byte("touched"), client.AnyVersion); err != nil {
+			return err
+		}
+		for _, fresh := range []string{"/e/absent", node + "/c"} {
+			if _, err := w.Create(ctx, root+fresh, nil, nil); err != nil {
 				return err
 			}
-			for _, fresh := range []string{"/e/absent", node + "/c"} {
-				if _, err := w.Create(ctx, root+fresh, nil, nil); err != nil {
-					return err
-				}
-			}
-			return nil
 		}
-		return k
+		return nil
 	}
-	sameStat := func(s *story, at string) string {
-		if want := s.before[at].stat; s.answer.stat != want {
-			return fmt.Sprintf("%s has %+v, %+v was said", at, want, s.answer.stat)
-		}
-		return ""
+	return k
+}
+
+// sameStat complains about an answer that is not about the node as it was.
+func sameStat(s *story) string {
+	if want := s.before[node].stat; s.answer.stat != want {
+		return fmt.Sprintf("%s has %+v, %+v was said", node, want, s.answer.stat)
 	}
-	sameData := func(s *story) string {
-		if s.answer.data != "before" {
-			return fmt.Sprintf("the data is said to be %q", s.answer.data)
-		}
-		return sameStat(s, node)
+	return ""
+}
+
+func sameData(s *story) string {
+	if s.answer.data != "before" {
+		return fmt.Sprintf("the data is said to be %q", s.answer.data)
 	}
-	there := func(s *story) string {
-		if !s.answer.found {
-			return "it is said not to be there"
-		}
-		return sameStat(s, node)
+	return sameStat(s)
+}
+
+func isThere(s *story) string {
+	if !s.answer.found {
+		return "it is said not to be there"
 	}
-	names := func(s *story) string {
-		slices.Sort(s.answer.paths)
-		if !slices.Equal(s.answer.paths, []string{"a", "b"}) {
-			return fmt.Sprintf("the children are said to be %v", s.answer.paths)
-		}
-		return sameStat(s, node)
+	return sameStat(s)
+}
+
+func isAbsent(s *story) string {
+	if s.answer.found {
+		return "it is said to be there"
 	}
-	absent := read("existsw", "/e/absent", proxy.OpExists, func(ctx context.Context, c *client.Client) (a answer, err error) {
+	return ""
+}
+
+func sameNames(s *story) string {
+	slices.Sort(s.answer.paths)
+	if !slices.Equal(s.answer.paths, []string{"a", "b"}) {
+		return fmt.Sprintf("the children are said to be %v", s.answer.paths)
+	}
+	return sameStat(s)
+}
+
+func reads() []*kind {
+	absent := reading("existsw", "/e/absent", proxy.OpExists, func(ctx context.Context, c *client.Client) (a answer, err error) {
 		_, a.found, a.watch, err = c.ExistsW(ctx, "/e/absent")
 		return a, err
-	}, func(s *story) string {
-		if s.answer.found {
-			return "it is said to be there"
-		}
-		return ""
-	})
+	}, isAbsent)
 	absent.name += ", absent"
 	return []*kind{
-		read("get", node, proxy.OpGetData, func(ctx context.Context, c *client.Client) (a answer, err error) {
+		reading("get", node, proxy.OpGetData, func(ctx context.Context, c *client.Client) (a answer, err error) {
 			data, stat, err := c.Get(ctx, node)
 			return answer{data: string(data), stat: stat}, err
 		}, sameData),
-		read("getw", node, proxy.OpGetData, func(ctx context.Context, c *client.Client) (a answer, err error) {
+		reading("getw", node, proxy.OpGetData, func(ctx context.Context, c *client.Client) (a answer, err error) {
 			data, stat, w, err := c.GetW(ctx, node)
 			return answer{data: string(data), stat: stat, watch: w}, err
 		}, sameData),
-		read("exists", node, proxy.OpExists, func(ctx context.Context, c *client.Client) (a answer, err error) {
+		reading("exists", node, proxy.OpExists, func(ctx context.Context, c *client.Client) (a answer, err error) {
 			a.stat, a.found, err = c.Exists(ctx, node)
 			return a, err
-		}, there),
-		read("existsw", node, proxy.OpExists, func(ctx context.Context, c *client.Client) (a answer, err error) {
+		}, isThere),
+		reading("existsw", node, proxy.OpExists, func(ctx context.Context, c *client.Client) (a answer, err error) {
 			a.stat, a.found, a.watch, err = c.ExistsW(ctx, node)
 			return a, err
-		}, there),
+		}, isThere),
 		absent,
-		read("children", node, proxy.OpGetChildren, func(ctx context.Context, c *client.Client) (a answer, err error) {
+		reading("children", node, proxy.OpGetChildren, func(ctx context.Context, c *client.Client) (a answer, err error) {
 			a.paths, a.stat, err = c.Children(ctx, node)
 			return a, err
-		}, names),
-		read("childrenw", node, proxy.OpGetChildren, func(ctx context.Context, c *client.Client) (a answer, err error) {
+		}, sameNames),
+		reading("childrenw", node, proxy.OpGetChildren, func(ctx context.Context, c *client.Client) (a answer, err error) {
 			a.paths, a.stat, a.watch, err = c.ChildrenW(ctx, node)
 			return a, err
-		}, names),
-		read("acl", node, proxy.OpGetACL, func(ctx context.Context, c *client.Client) (a answer, err error) {
+		}, sameNames),
+		reading("acl", node, proxy.OpGetACL, func(ctx context.Context, c *client.Client) (a answer, err error) {
 			acl, stat, err := c.ACL(ctx, node)
 			if err == nil && !slices.Equal(acl, client.WorldACL(client.PermAll)) {
 				return answer{}, nil // which sameStat refuses
 			}
 			return answer{stat: stat}, err
-		}, func(s *story) string { return sameStat(s, node) }),
-		read("sync", node, proxy.OpSync, func(ctx context.Context, c *client.Client) (answer, error) {
+		}, sameStat),
+		reading("sync", node, proxy.OpSync, func(ctx context.Context, c *client.Client) (answer, error) {
 			return answer{}, c.Sync(ctx, node)
 		}, nil),
 	}
