@@ -38,6 +38,11 @@ type core struct {
 
 	madeConfigs madeConfigs // has a mutex of its own
 
+	built struct { // by Instruments
+		mu   sync.Mutex
+		made map[any]any
+	}
+
 	mu         sync.Mutex
 	closed     bool
 	closeErr   error

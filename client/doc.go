@@ -102,7 +102,8 @@
 // # Looking on
 //
 // [Client.States] tells of the connection, Options.Hooks are functions to be told of it and of the operations; spans and metrics go to
-// OpenTelemetry's API, lines to log/slog. None of it happens, or costs anything, unless it is asked for.
+// OpenTelemetry's API, lines to log/slog. None of it happens, or costs anything, unless it is asked for. Packages that work through a client
+// are seen in the same places, with [Client.Instruments].
 //
 // [Wrap] makes a client of a connection that other code has made, for those who cannot change that, and says what that costs.
 //

@@ -91,6 +91,6 @@ func TestErrorTypeIsOfFewWords(t *testing.T) {
 		&Error{Err: ErrClosed}:                    "closed",
 		&Error{Err: errors.New("something else")}: "_OTHER",
 	} {
-		require.Equal(t, want, errorType(err))
+		require.Equal(t, want, ErrorType(err))
 	}
 }

@@ -82,11 +82,12 @@ type Options struct {
 	Logger *slog.Logger
 	// Hooks are told of what the client does. Default: nobody is.
 	Hooks Hooks
-	// TracerProvider makes a span for each operation, after OpenTelemetry's conventions for databases. Default: no spans.
+	// TracerProvider makes a span for each operation, after OpenTelemetry's conventions for databases, and those of the recipes. Default:
+	// no spans.
 	TracerProvider trace.TracerProvider
 	// MeterProvider measures operations (db.client.operation.duration), connections (db.client.connection.create_time, .count and
 	// .pending_requests), outages (bellwether.client.suspended.duration) and sessions lost (bellwether.client.session.lost), by
-	// OpenTelemetry's conventions where there are any. Default: no metrics.
+	// OpenTelemetry's conventions where there are any, and what the recipes do. Default: no metrics.
 	MeterProvider metric.MeterProvider
 }
 

@@ -16,6 +16,10 @@ import (
 // scope is the name under which spans and metrics appear.
 const scope = "github.com/bellwether-zk/bellwether/client"
 
+// bounds are those that OpenTelemetry's conventions give to the durations of operations of databases, in seconds. (What is taken without them suits
+// milliseconds: nearly everything here would be in the first bucket.)
+var bounds = []float64{0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}
+
 var systemName = attribute.String("db.system.name", "zookeeper")
 
 // meters are the instruments of a client, where somebody asked for them.
@@ -38,7 +42,7 @@ func (c *core) prepareTelemetry() error {
 	}
 	m := c.opts.MeterProvider.Meter(scope)
 	seconds := func(name, description string) (metric.Float64Histogram, error) {
-		return m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description))
+		return m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(bounds...))
 	}
 	var out meters
 	var errs [6]error
@@ -71,6 +75,27 @@ func (c *core) closeTelemetry() {
 	if c.meters != nil && c.meters.pending != nil {
 		_ = c.meters.pending.Unregister()
 	}
+}
+
+// Instruments returns what build has made of Options.TracerProvider and Options.MeterProvider, of which one may be nil: once for each key, for
+// a client and all its views together, however often it is asked for. It is nil, and build is not called, if both are nil. For
+// packages that do their work through a client, and want to be seen where the client is; a key is of a type of their own, as for
+// context.WithValue. build must not use the client.
+func (c *Client) Instruments(key any, build func(trace.TracerProvider, metric.MeterProvider) any) any {
+	if c.opts.TracerProvider == nil && c.opts.MeterProvider == nil {
+		return nil
+	}
+	c.built.mu.Lock()
+	defer c.built.mu.Unlock()
+	if made, ok := c.built.made[key]; ok {
+		return made
+	}
+	if c.built.made == nil {
+		c.built.made = make(map[any]any)
+	}
+	made := build(c.opts.TracerProvider, c.opts.MeterProvider)
+	c.built.made[key] = made
+	return made
 }
 
 // pending counts the requests that wait for an answer.
@@ -118,7 +143,7 @@ func (o *observation) end(ctx context.Context, tries int, err error) {
 	}
 	attrs := []attribute.KeyValue{systemName, attribute.String("db.operation.name", o.op)}
 	if err != nil {
-		attrs = append(attrs, attribute.String("error.type", errorType(err)))
+		attrs = append(attrs, attribute.String("error.type", ErrorType(err)))
 	}
 	if o.c.meters != nil {
 		o.c.meters.operation.Record(ctx, took.Seconds(), metric.WithAttributes(attrs...))
@@ -192,8 +217,9 @@ func lossType(cause error) string {
 	return "expired"
 }
 
-// errorType names a failure with few different words: ZooKeeper's code, or what happened on this side.
-func errorType(err error) string {
+// ErrorType names a failure with one of few different words, as OpenTelemetry's attribute error.type wants it, and as this package's own spans
+// and metrics have it: outcome_unknown, ZooKeeper's code as a number, canceled, deadline_exceeded, closed, or _OTHER.
+func ErrorType(err error) string {
 	if errors.Is(err, ErrUnknown) {
 		return "outcome_unknown"
 	}

@@ -324,3 +324,30 @@ func TestLogger(t *testing.T) {
 		require.Equal(t, []string{"INFO connected", "WARN suspended", "WARN lost", "INFO reconnected", "INFO closed"}, states)
 	})
 }
+
+// What other packages measure with is made once for a client and its views, of the client's own providers, and not at all for nobody.
+func TestInstruments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{ n int }
+		srv := startServer(t, nil)
+		r := &recorder{}
+		c, _ := connect(t, srv, &client.Options{MeterProvider: meters{recorder: r}})
+		builds := 0
+		build := func(tp trace.TracerProvider, mp metric.MeterProvider) any {
+			require.Nil(t, tp)
+			require.Equal(t, meters{recorder: r}, mp)
+			builds++
+			return builds
+		}
+		require.Equal(t, 1, c.Instruments(key{1}, build))
+		require.Equal(t, 2, c.Instruments(key{2}, build))
+		below, err := c.Sub("/a")
+		require.NoError(t, err)
+		for _, view := range []*client.Client{c, c.Session().Client(), below} {
+			require.Equal(t, 1, view.Instruments(key{1}, build))
+		}
+		quiet, _ := connect(t, srv, nil)
+		require.Nil(t, quiet.Instruments(key{1}, build))
+		require.Equal(t, 2, builds)
+	})
+}
