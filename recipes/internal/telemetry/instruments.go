@@ -1,0 +1,131 @@
+package telemetry
+
+import (
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+)
+
+// scope is the name under which spans and metrics appear.
+const scope = "github.com/bellwether-zk/bellwether/recipes"
+
+// Family is a package of recipes, which share their instruments.
+type Family int
+
+// The families.
+const (
+	Lock Family = iota
+	Leader
+	Barrier
+	Node
+	Counter
+	families // how many
+)
+
+// vocabulary is how a family calls what it does.
+type vocabulary struct {
+	name       string
+	waiter     string // a unit: who waits
+	hold       string // a unit: what it is to have what was waited for; "": the family has operations instead
+	waits      string // descriptions
+	held       string
+	operations string
+}
+
+var vocabularies = [families]vocabulary{
+	Lock:    {name: "lock", waiter: "call", hold: "hold", waits: "From asking for a lock until it is held, or not.", held: "How long a lock was held."},
+	Leader:  {name: "leader", waiter: "call", hold: "term", waits: "From standing for election until leading, or not.", held: "How long a term was."},
+	Barrier: {name: "barrier", waiter: "call", hold: "round", waits: "From coming to a barrier until it lets in, or not.", held: "How long a process was in a round."},
+	Node:    {name: "node", waiter: "node", hold: "presence", waits: "From wanting a node until it is there.", held: "How long a node was there."},
+	Counter: {name: "counter", operations: "Duration of changes of numbers."},
+}
+
+// Metric is an instrument that one recipe alone has.
+type Metric int
+
+// The instruments that count, and those that say how many there are now.
+const (
+	LeaderChanges Metric = iota
+	CounterConflicts
+	CacheNodes
+	CacheSize
+	CacheStale
+	CacheStaleDuration
+	metrics // how many
+)
+
+type kind int
+
+const (
+	count    kind = iota // of what has happened
+	level                // of what there is
+	duration             // seconds
+)
+
+var definitions = [metrics]struct {
+	kind                    kind
+	name, unit, description string
+}{
+	LeaderChanges:      {count, "bellwether.leader.changes", "{change}", "Changes of leadership, as told by each loop that watches an election."},
+	CounterConflicts:   {count, "bellwether.counter.conflicts", "{conflict}", "Tries of a change of a number that somebody else's came before."},
+	CacheNodes:         {level, "bellwether.cache.nodes", "{node}", "Nodes mirrored."},
+	CacheSize:          {level, "bellwether.cache.size", "By", "Data of the nodes mirrored."},
+	CacheStale:         {level, "bellwether.cache.stale.count", "{cache}", "Mirrors that may be out of date."},
+	CacheStaleDuration: {duration, "bellwether.cache.stale.duration", "s", "How long a mirror may have been out of date."},
+}
+
+// bounds are seconds, from a round trip to half a day.
+var bounds = []float64{0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 7200, 43200}
+
+// gauges are the instruments of a family.
+type gauges struct {
+	wait, held, operation metric.Float64Histogram
+	waiting, holding      metric.Int64UpDownCounter
+	lost                  metric.Int64Counter
+	name                  string // of the family
+	waitSpan, heldSpan    string
+}
+
+// maker makes instruments. What a provider does not make is not measured; a recipe does not fail for that.
+type maker struct{ metric.Meter }
+
+func (m maker) seconds(name, description string) metric.Float64Histogram {
+	h, err := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(bounds...))
+	if err != nil {
+		return noop.Float64Histogram{}
+	}
+	return h
+}
+
+func (m maker) level(name, unit, description string) metric.Int64UpDownCounter {
+	l, err := m.Int64UpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	if err != nil {
+		return noop.Int64UpDownCounter{}
+	}
+	return l
+}
+
+func (m maker) count(name, unit, description string) metric.Int64Counter {
+	c, err := m.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	if err != nil {
+		return noop.Int64Counter{}
+	}
+	return c
+}
+
+func (m maker) gauges(v *vocabulary) (g gauges) {
+	g.name = v.name
+	if v.operations != "" {
+		g.operation = m.seconds("bellwether."+v.name+".operation.duration", v.operations)
+	}
+	if v.hold == "" {
+		return g
+	}
+	g.waitSpan, g.heldSpan = v.name+".wait", v.name+"."+v.hold
+	wait, held, unit := "bellwether."+g.waitSpan, "bellwether."+g.heldSpan, "{"+v.hold+"}"
+	g.wait = m.seconds(wait+".duration", v.waits)
+	g.waiting = m.level(wait+".count", "{"+v.waiter+"}", "Those that wait.")
+	g.held = m.seconds(held+".duration", v.held)
+	g.holding = m.level(held+".count", unit, "Those that go on.")
+	g.lost = m.count(held+".lost", unit, "Those that ended without their owner's wish.")
+	return g
+}

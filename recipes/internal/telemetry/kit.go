@@ -1,0 +1,179 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/bellwether-zk/bellwether/client"
+)
+
+// Recipe is one of a family. It is a variable of its package, and is not changed.
+type Recipe struct {
+	Family Family
+	Name   string // one of the values of bellwether.recipe
+	Words  []Word // for the recipe's own failures and ends; the first that fits is taken
+}
+
+// Word is how a failure, or the end of something held, is called in metrics.
+type Word struct {
+	Err  error
+	Word string
+	Lost bool // it is an end that nobody wished
+}
+
+// word names a failure.
+func (r *Recipe) word(err error) string {
+	for _, w := range r.Words {
+		if errors.Is(err, w.Err) {
+			return w.Word
+		}
+	}
+	return client.ErrorType(err)
+}
+
+// end names an end, and tells whether nobody wished it.
+func (r *Recipe) end(cause error) (word string, lost bool) {
+	for _, w := range r.Words {
+		if errors.Is(cause, w.Err) {
+			return w.Word, w.Lost
+		}
+	}
+	switch {
+	case errors.Is(cause, client.ErrClosed):
+		return "client_closed", false
+	case errors.Is(cause, client.ErrSessionExpired):
+		return "session_lost", true
+	}
+	return client.ErrorType(cause), false
+}
+
+// Kit is all that the recipes of one client measure with. Its methods may be called on nil, where nobody asked, and by many goroutines.
+type Kit struct {
+	tracer   trace.Tracer // never nil
+	families [families]gauges
+	seconds  [metrics]metric.Float64Histogram
+	levels   [metrics]metric.Int64UpDownCounter
+	counts   [metrics]metric.Int64Counter
+}
+
+type kitKey struct{}
+
+// Of returns the kit of a client, nil if nobody asked for spans or metrics.
+func Of(c *client.Client) *Kit {
+	kit, _ := c.Instruments(kitKey{}, func(tp trace.TracerProvider, mp metric.MeterProvider) any { return newKit(tp, mp) }).(*Kit)
+	return kit
+}
+
+func newKit(tp trace.TracerProvider, mp metric.MeterProvider) *Kit {
+	if tp == nil {
+		tp = tracenoop.NewTracerProvider()
+	}
+	if mp == nil {
+		mp = metricnoop.NewMeterProvider()
+	}
+	k := &Kit{tracer: tp.Tracer(scope)}
+	m := maker{mp.Meter(scope)}
+	for f := range vocabularies {
+		k.families[f] = m.gauges(&vocabularies[f])
+	}
+	for i, d := range definitions {
+		switch d.kind {
+		case count:
+			k.counts[i] = m.count(d.name, d.unit, d.description)
+		case level:
+			k.levels[i] = m.level(d.name, d.unit, d.description)
+		case duration:
+			k.seconds[i] = m.seconds(d.name, d.description)
+		}
+	}
+	return k
+}
+
+// Count adds to a count, or to a level.
+func (k *Kit) Count(m Metric, n int64) {
+	switch {
+	case k == nil:
+	case k.counts[m] != nil:
+		k.counts[m].Add(context.Background(), n)
+	default:
+		k.levels[m].Add(context.Background(), n)
+	}
+}
+
+// Took records a duration.
+func (k *Kit) Took(m Metric, d time.Duration) {
+	if k != nil {
+		k.seconds[m].Record(context.Background(), d.Seconds())
+	}
+}
+
+func recipeName(r *Recipe) attribute.KeyValue { return attribute.String("bellwether.recipe", r.Name) }
+
+// start begins a span.
+func (k *Kit) start(ctx context.Context, name string, r *Recipe, path string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return k.tracer.Start(ctx, name, append(opts, trace.WithAttributes(recipeName(r), attribute.String("bellwether.path", path)))...)
+}
+
+// Operation is something done through a recipe that leaves nothing held. It may be nil, where nobody asked.
+type Operation struct {
+	kit    *Kit
+	recipe *Recipe
+	name   string
+	began  time.Time
+	span   trace.Span
+}
+
+// Operation begins one. The context is for what is done for it. Whoever begins it must end it.
+func (k *Kit) Operation(ctx context.Context, r *Recipe, name, path string) (context.Context, *Operation) {
+	if k == nil {
+		return ctx, nil
+	}
+	return k.operation(ctx, r, name, path)
+}
+
+func (k *Kit) operation(ctx context.Context, r *Recipe, name, path string) (context.Context, *Operation) {
+	o := &Operation{kit: k, recipe: r, name: name, began: time.Now()}
+	ctx, o.span = k.start(ctx, k.families[r.Family].name+"."+name, r, path)
+	return ctx, o
+}
+
+// End tells how it went.
+func (o *Operation) End(err error) {
+	if o != nil {
+		o.end(err)
+	}
+}
+
+func (o *Operation) end(err error) {
+	attrs := []attribute.KeyValue{recipeName(o.recipe), attribute.String("bellwether.operation", o.name)}
+	attrs = failure(attrs, o.recipe, o.span, err)
+	o.kit.families[o.recipe.Family].operation.Record(in(o.span), time.Since(o.began).Seconds(), metric.WithAttributes(attrs...))
+	o.span.End()
+}
+
+// in is a context for measurements: of it they take the span alone.
+func in(span trace.Span) context.Context { return trace.ContextWithSpan(context.Background(), span) }
+
+// failure adds what went wrong, if anything, to attributes and to a span.
+func failure(attrs []attribute.KeyValue, r *Recipe, span trace.Span, err error) []attribute.KeyValue {
+	if err == nil {
+		return attrs
+	}
+	kind := attribute.String("error.type", r.word(err))
+	span.SetAttributes(kind)
+	span.SetStatus(codes.Error, err.Error())
+	return append(attrs, kind)
+}
+
+func sessionID(s *client.Session) attribute.KeyValue {
+	return attribute.String("bellwether.session", fmt.Sprint(s))
+}

@@ -1,0 +1,239 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/goleak"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	errTaken = errors.New("somebody took it")
+	errGiven = errors.New("given back")
+
+	mutex = Recipe{Family: Lock, Name: "mutex", Words: []Word{{Err: errTaken, Word: "removed", Lost: true}, {Err: errGiven, Word: "released"}}}
+	sums  = Recipe{Family: Counter, Name: "counter"}
+)
+
+func connect(t *testing.T, r *telemetrytest.Recorder) *client.Client {
+	t.Helper()
+	o := client.Options{SessionTimeout: 10 * time.Second}
+	if r != nil {
+		o.TracerProvider, o.MeterProvider = r.TracerProvider(), r.MeterProvider()
+	}
+	return ensembletest.Start(t, 1, &ensembletest.Options{Client: o}).Connect(t)
+}
+
+func TestWaitAndHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r telemetrytest.Recorder
+		c := connect(t, &r)
+		kit := Of(c)
+		caller, parent := r.TracerProvider().Tracer("test").Start(t.Context(), "caller")
+
+		ctx, wait := kit.Wait(caller, &mutex, "/a")
+		require.NotEqual(t, parent, trace.SpanFromContext(ctx), "what is done while waiting is below the wait")
+		require.EqualValues(t, 1, r.Sum("bellwether.lock.wait.count"))
+		time.Sleep(3 * time.Second)
+		life, end := context.WithCancelCause(c.Session().Context())
+		hold := wait.Held(Held{Session: c.Session(), Life: life, Path: "/a/1", Token: 7})
+		require.EqualValues(t, 0, r.Sum("bellwether.lock.wait.count"))
+		require.EqualValues(t, 1, r.Sum("bellwether.lock.hold.count"))
+		require.Equal(t, []telemetrytest.Measurement{{Value: 3, Attributes: map[string]string{"bellwether.recipe": "mutex"}}},
+			r.Measured("bellwether.lock.wait.duration"))
+		time.Sleep(2 * time.Second)
+		end(errTaken)
+		synctest.Wait()
+		hold.End(nil) // too late to count
+
+		lost := map[string]string{"bellwether.recipe": "mutex", "bellwether.end": "removed"}
+		require.EqualValues(t, 0, r.Sum("bellwether.lock.hold.count"))
+		require.Equal(t, []telemetrytest.Measurement{{Value: 2, Attributes: lost}}, r.Measured("bellwether.lock.hold.duration"))
+		require.Equal(t, []telemetrytest.Measurement{{Value: 1, Attributes: lost}}, r.Measured("bellwether.lock.hold.lost"))
+
+		waited, held := r.Spans("lock.wait")[0], r.Spans("lock.hold")[0]
+		for _, s := range []*telemetrytest.Span{waited, held} {
+			require.True(t, s.Ended)
+			require.Equal(t, parent.SpanContext().SpanID(), s.Parent)
+		}
+		require.Equal(t, codes.Unset, waited.Status)
+		require.Equal(t, map[string]string{"bellwether.recipe": "mutex", "bellwether.path": "/a"}, waited.Attributes)
+		require.Equal(t, []trace.SpanID{waited.ID()}, held.Links)
+		require.Equal(t, codes.Error, held.Status)
+		require.Equal(t, errTaken.Error(), held.Said)
+		require.Equal(t, map[string]string{
+			"bellwether.recipe": "mutex", "bellwether.path": "/a/1", "bellwether.token": "7", "bellwether.session": c.Session().String(),
+			"bellwether.end": "removed",
+		}, held.Attributes)
+		require.Equal(t, held, trace.SpanFromContext(hold.Context(t.Context())))
+	})
+}
+
+// How a hold ends is told in one word, and only what nobody wished is a loss.
+func TestEnds(t *testing.T) {
+	for _, c := range []struct {
+		cause error
+		word  string
+		lost  bool
+	}{
+		{nil, "released", false},
+		{errGiven, "released", false},
+		{errTaken, "removed", true},
+		{&client.Error{Op: "x", Err: client.ErrSessionExpired}, "session_lost", true},
+		{client.ErrClosed, "client_closed", false},
+		{context.Canceled, "canceled", false},
+		{errors.New("other"), "_OTHER", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var r telemetrytest.Recorder
+			session := connect(t, &r).Session()
+			_, wait := Of(session.Client()).Wait(t.Context(), &mutex, "/a")
+			hold := wait.Held(Held{Session: session})
+			hold.End(c.cause)
+			require.Equal(t, c.word, r.Measured("bellwether.lock.hold.duration")[0].Attributes["bellwether.end"], c.cause)
+			require.Equal(t, c.lost, len(r.Measured("bellwether.lock.hold.lost")) == 1, c.cause)
+			require.Equal(t, c.lost, r.Spans("lock.hold")[0].Status == codes.Error, c.cause)
+		})
+	}
+}
+
+// A hold ends with its client at the latest: when Close has returned everything was told.
+func TestHoldEndsWithTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r telemetrytest.Recorder
+		c := connect(t, &r)
+		kit, session := Of(c), c.Session()
+		hold := func() {
+			_, wait := kit.Wait(t.Context(), &mutex, "/a")
+			wait.Held(Held{Session: session})
+		}
+		hold()
+		require.NoError(t, c.Close())
+		require.Len(t, r.Measured("bellwether.lock.hold.duration"), 1)
+		hold() // late: it is over as soon as it began
+		require.Len(t, r.Measured("bellwether.lock.hold.duration"), 2)
+		require.Zero(t, r.Sum("bellwether.lock.hold.count"))
+	})
+}
+
+func TestFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r telemetrytest.Recorder
+		kit := Of(connect(t, &r))
+		for _, err := range []error{errTaken, &client.Error{Op: "x", Err: client.ErrNoAuth}, context.DeadlineExceeded} {
+			_, wait := kit.Wait(t.Context(), &mutex, "/a")
+			wait.Failed(err)
+		}
+		var words []string
+		for _, m := range r.Measured("bellwether.lock.wait.duration") {
+			words = append(words, m.Attributes["error.type"])
+		}
+		require.Equal(t, []string{"removed", "-102", "deadline_exceeded"}, words)
+		require.Zero(t, r.Sum("bellwether.lock.wait.count"))
+		for _, s := range r.Spans("lock.wait") {
+			require.True(t, s.Ended)
+			require.Equal(t, codes.Error, s.Status)
+		}
+	})
+}
+
+func TestOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r telemetrytest.Recorder
+		kit := Of(connect(t, &r))
+		for _, err := range []error{nil, client.ErrClosed} {
+			ctx, op := kit.Operation(t.Context(), &sums, "update", "/n")
+			require.NotEqual(t, t.Context(), ctx)
+			time.Sleep(time.Second)
+			op.End(err)
+		}
+		require.Equal(t, []telemetrytest.Measurement{
+			{Value: 1, Attributes: map[string]string{"bellwether.recipe": "counter", "bellwether.operation": "update"}},
+			{Value: 1, Attributes: map[string]string{"bellwether.recipe": "counter", "bellwether.operation": "update", "error.type": "closed"}},
+		}, r.Measured("bellwether.counter.operation.duration"))
+		require.Len(t, r.Spans("counter.update"), 2)
+	})
+}
+
+// Each instrument is made once for a client, and stands in the package comment with its unit, as do the words for attributes.
+func TestInstrumentsAreOnceAndDescribed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r telemetrytest.Recorder
+		c := connect(t, &r)
+		for range 3 {
+			require.Same(t, Of(c), Of(c.Session().Client()))
+		}
+		text, err := os.ReadFile("doc.go")
+		require.NoError(t, err)
+		rows := make(map[string]string) // name → unit
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 3 && strings.HasPrefix(f[1], "bellwether.") && strings.Count(f[1], ".") > 1 {
+				rows[f[1]] = f[2]
+			}
+		}
+		made, times := r.Instruments()
+		for name, what := range made {
+			if !strings.HasPrefix(name, "bellwether.") || strings.HasPrefix(name, "bellwether.client.") {
+				continue
+			}
+			require.Equal(t, what.Unit, rows[name], "the package comment on %s", name)
+			require.NotEmpty(t, what.Description, name)
+			require.Equal(t, 1, times[name], name)
+			delete(rows, name)
+		}
+		require.Empty(t, rows, "described, and there is no such instrument")
+	})
+}
+
+// Where nobody asked nothing is made, and all of it costs next to nothing.
+func TestUnusedItCostsNothing(t *testing.T) {
+	c := connect(t, nil)
+	kit, session, ctx := Of(c), c.Session(), t.Context()
+	require.Nil(t, kit)
+	round := func() {
+		ctx, wait := kit.Wait(ctx, &mutex, "/a")
+		hold := wait.Held(Held{Session: session, Life: ctx, Path: "/a/1", Token: 7})
+		hold.End(nil)
+		wait.Failed(errTaken)
+		_, op := kit.Operation(ctx, &sums, "update", "/n")
+		op.End(nil)
+		kit.Count(LeaderChanges, 1)
+		kit.Took(CacheStaleDuration, time.Second)
+		_ = hold.Context(ctx)
+	}
+	require.Zero(t, testing.AllocsPerRun(1000, round))
+	var took []time.Duration // of the quickest: what else runs on the machine is not meant
+	for range 100 {
+		began := time.Now()
+		for range 1000 {
+			round()
+		}
+		took = append(took, time.Since(began)/1000)
+	}
+	require.Less(t, slices.Min(took), 400*time.Nanosecond, "eight calls, fifty nanoseconds each")
+}
+
+func BenchmarkUnused(b *testing.B) {
+	var kit *Kit
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		_, wait := kit.Wait(ctx, &mutex, "/a")
+		wait.Held(Held{Path: "/a/1", Token: 7}).End(nil)
+	}
+}

@@ -1,0 +1,230 @@
+// Package telemetrytest keeps what recipes are seen by, for their tests.
+package telemetrytest
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// Recorder keeps all that it is told, by the providers it gives. The zero Recorder is ready.
+type Recorder struct {
+	mu          sync.Mutex
+	spans       []*Span
+	measured    map[string][]Measurement
+	instruments map[string]Instrument
+	made        map[string]int
+}
+
+// Instrument is what was said about one when it was made.
+type Instrument struct{ Kind, Unit, Description string }
+
+// Measurement is one value an instrument was told.
+type Measurement struct {
+	Value      float64
+	Attributes map[string]string
+}
+
+// Span is one that was begun. Its fields are for reading when nobody uses it any more.
+type Span struct {
+	tracenoop.Span
+	Name       string
+	Parent     trace.SpanID // zero: none
+	Links      []trace.SpanID
+	Attributes map[string]string
+	Status     codes.Code
+	Said       string // beside the status
+	Ended      bool
+
+	recorder *Recorder
+	id       trace.SpanID
+}
+
+// Spans returns the spans of a name, in the order in which they began.
+func (r *Recorder) Spans(name string) []*Span {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.spans), func(s *Span) bool { return s.Name != name })
+}
+
+// Measured returns what an instrument was told so far.
+func (r *Recorder) Measured(name string) []Measurement {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.measured[name])
+}
+
+// Sum adds up what an instrument was told so far: for one that goes up and down, what it says now.
+func (r *Recorder) Sum(name string) (sum float64) {
+	for _, m := range r.Measured(name) {
+		sum += m.Value
+	}
+	return sum
+}
+
+// Instruments returns all that were made, and how often each was.
+func (r *Recorder) Instruments() (all map[string]Instrument, made map[string]int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.instruments, r.made
+}
+
+// TracerProvider returns one whose spans are kept.
+func (r *Recorder) TracerProvider() trace.TracerProvider { return tracerProvider{recorder: r} }
+
+// MeterProvider returns one whose measurements are kept.
+func (r *Recorder) MeterProvider() metric.MeterProvider { return meterProvider{recorder: r} }
+
+type tracerProvider struct {
+	tracenoop.TracerProvider
+	recorder *Recorder
+}
+
+func (p tracerProvider) Tracer(string, ...trace.TracerOption) trace.Tracer {
+	return tracer{recorder: p.recorder}
+}
+
+type tracer struct {
+	tracenoop.Tracer
+	recorder *Recorder
+}
+
+// Start is trace.Tracer's.
+func (t tracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
+	config := trace.NewSpanStartConfig(opts...)
+	s := &Span{Name: name, Parent: trace.SpanContextFromContext(ctx).SpanID(), Attributes: make(map[string]string), recorder: t.recorder}
+	for _, l := range config.Links() {
+		s.Links = append(s.Links, l.SpanContext.SpanID())
+	}
+	s.SetAttributes(config.Attributes()...)
+	t.recorder.mu.Lock()
+	defer t.recorder.mu.Unlock()
+	t.recorder.spans = append(t.recorder.spans, s)
+	binary.BigEndian.PutUint64(s.id[:], uint64(len(t.recorder.spans)))
+	return trace.ContextWithSpan(ctx, s), s
+}
+
+// ID returns the span's id.
+func (s *Span) ID() trace.SpanID { return s.id }
+
+// SpanContext is trace.Span's.
+func (s *Span) SpanContext() trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: s.id})
+}
+
+// SetAttributes is trace.Span's.
+func (s *Span) SetAttributes(attrs ...attribute.KeyValue) {
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	for _, a := range attrs {
+		s.Attributes[string(a.Key)] = a.Value.String()
+	}
+}
+
+// SetStatus is trace.Span's.
+func (s *Span) SetStatus(code codes.Code, said string) {
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	s.Status, s.Said = code, said
+}
+
+// End is trace.Span's.
+func (s *Span) End(...trace.SpanEndOption) {
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	s.Ended = true
+}
+
+type meterProvider struct {
+	metricnoop.MeterProvider
+	recorder *Recorder
+}
+
+func (p meterProvider) Meter(string, ...metric.MeterOption) metric.Meter {
+	return meter{recorder: p.recorder}
+}
+
+type meter struct {
+	metricnoop.Meter
+	recorder *Recorder
+}
+
+func (m meter) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	c := metric.NewFloat64HistogramConfig(opts...)
+	return histogram{instrument: m.recorder.make(name, Instrument{"histogram", c.Unit(), c.Description()})}, nil
+}
+
+func (m meter) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	c := metric.NewInt64CounterConfig(opts...)
+	return counter{instrument: m.recorder.make(name, Instrument{"counter", c.Unit(), c.Description()})}, nil
+}
+
+func (m meter) Int64UpDownCounter(name string, opts ...metric.Int64UpDownCounterOption) (metric.Int64UpDownCounter, error) {
+	c := metric.NewInt64UpDownCounterConfig(opts...)
+	return upDown{instrument: m.recorder.make(name, Instrument{"up-down", c.Unit(), c.Description()})}, nil
+}
+
+// instrument is what those of all kinds have in common.
+type instrument struct {
+	recorder *Recorder
+	name     string
+}
+
+func (r *Recorder) make(name string, what Instrument) instrument {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.instruments == nil {
+		r.instruments, r.made, r.measured = make(map[string]Instrument), make(map[string]int), make(map[string][]Measurement)
+	}
+	r.instruments[name] = what
+	r.made[name]++
+	return instrument{r, name}
+}
+
+func (i instrument) note(value float64, attrs attribute.Set) {
+	m := Measurement{Value: value, Attributes: make(map[string]string)}
+	for _, a := range attrs.ToSlice() {
+		m.Attributes[string(a.Key)] = a.Value.String()
+	}
+	i.recorder.mu.Lock()
+	defer i.recorder.mu.Unlock()
+	i.recorder.measured[i.name] = append(i.recorder.measured[i.name], m)
+}
+
+type histogram struct {
+	metricnoop.Float64Histogram
+	instrument
+}
+
+// Record is metric.Float64Histogram's.
+func (h histogram) Record(_ context.Context, value float64, opts ...metric.RecordOption) {
+	h.note(value, metric.NewRecordConfig(opts).Attributes())
+}
+
+type counter struct {
+	metricnoop.Int64Counter
+	instrument
+}
+
+// Add is metric.Int64Counter's.
+func (c counter) Add(_ context.Context, value int64, opts ...metric.AddOption) {
+	c.note(float64(value), metric.NewAddConfig(opts).Attributes())
+}
+
+type upDown struct {
+	metricnoop.Int64UpDownCounter
+	instrument
+}
+
+// Add is metric.Int64UpDownCounter's.
+func (u upDown) Add(_ context.Context, value int64, opts ...metric.AddOption) {
+	u.note(float64(value), metric.NewAddConfig(opts).Attributes())
+}
