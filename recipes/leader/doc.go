@@ -64,4 +64,10 @@
 // ahead, so that who leaves wakes one other. A leader's session costs the servers eight transactions per session timeout, which change
 // nothing. Who looks on with Watch has one watch, on the leader's node, and asks two requests when the leader changes: all who look on do
 // so at once.
+//
+// # Looking at it
+//
+// [Election.Inspect] tells who stands and who leads, since when, from where, and [Term.Context] why a term ended. With the client's
+// TracerProvider a candidacy is a span, leader.wait, and a term another, leader.term, linked to it; with its MeterProvider there are
+// bellwether.leader.wait.duration and .count, bellwether.leader.term.duration, .count and .lost, and bellwether.leader.changes.
 package leader

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -25,6 +26,14 @@ var (
 	// ErrSuspended is the cause when the connection was interrupted, with Options.EndWhenSuspended.
 	ErrSuspended = errors.New("leader is not connected")
 )
+
+// measured is how elections are called in spans and metrics.
+var measured = telemetry.Recipe{Family: telemetry.Leader, Name: "election", Words: []telemetry.Word{
+	{Err: ErrResigned, Word: "resigned"},
+	{Err: ErrTermOver, Word: "term_over"},
+	{Err: ErrSuspended, Word: "suspended", Lost: true},
+	{Err: ErrRemoved, Word: "removed", Lost: true},
+}}
 
 // ErrNoCandidate tells that there is nobody of that name to hand over to.
 var ErrNoCandidate = errors.New("no such candidate")
@@ -85,12 +94,13 @@ type Election struct {
 	client  *client.Client
 	path    string
 	opts    Options
+	kit     *telemetry.Kit // nil: nobody looks
 	foreign sync.Once
 }
 
 // NewElection describes the election at a path. It sends nothing.
 func NewElection(c *client.Client, path string, opts *Options) *Election {
-	e := &Election{client: c, path: path}
+	e := &Election{client: c, path: path, kit: telemetry.Of(c)}
 	if opts != nil {
 		e.opts = *opts
 	}
@@ -121,22 +131,33 @@ func (e *Election) Lead(ctx context.Context) (*Term, error) {
 
 // lead is Lead for an operation of that name, with the values of a context in the term's.
 func (e *Election) lead(ctx context.Context, op string, values context.Context) (*Term, error) {
+	ctx, wait := e.kit.Wait(ctx, &measured, e.path)
+	t, err := e.stand(ctx)
+	if err != nil {
+		wait.Failed(err)
+		return nil, e.failed(op, err)
+	}
+	return e.begin(t, values, wait), nil
+}
+
+// stand stands in line until it is this candidate's turn, as often as it takes.
+func (e *Election) stand(ctx context.Context) (*ticket.Ticket, error) {
 	for {
 		if ctx.Err() != nil {
-			return nil, e.failed(op, context.Cause(ctx))
+			return nil, context.Cause(ctx)
 		}
 		t, err := ticket.Take(ctx, e.client, e.path, e.opts.Layout.marker(), e.ticket())
 		if err == nil {
 			var way bool
 			if way, err = e.turn(ctx, t); err == nil && !way {
-				return e.begin(t, values), nil
+				return t, nil
 			}
 			if stuck := e.giveBack(ctx, t.Return); stuck != nil {
-				return nil, e.failed(op, stuck)
+				return nil, stuck
 			}
 		}
 		if err != nil && !e.again(err) {
-			return nil, e.failed(op, err)
+			return nil, err
 		}
 	}
 }

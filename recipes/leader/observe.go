@@ -6,9 +6,11 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -44,11 +46,17 @@ func (e *Election) Participants(ctx context.Context) ([]Participant, error) {
 	if err != nil {
 		return nil, e.observed("participants", err)
 	}
+	all, err := e.participants(ctx, line)
+	return all, e.observed("participants", err)
+}
+
+// participants reads all that are still there.
+func (e *Election) participants(ctx context.Context, line []ticket.Place) ([]Participant, error) {
 	var all []Participant
 	for _, place := range line {
 		p, _, err := e.read(ctx, place, false)
 		if err != nil {
-			return nil, e.observed("participants", err)
+			return nil, err
 		}
 		if p.Token != 0 {
 			all = append(all, p)
@@ -57,6 +65,52 @@ func (e *Election) Participants(ctx context.Context) ([]Participant, error) {
 	// The line's order but for two of one number, which is told by the transactions alone.
 	slices.SortFunc(all, byToken)
 	return all, nil
+}
+
+// Status is an election as it stands on the servers.
+type Status struct {
+	// Candidates are all who stand, in order: the first leads, or is about to. Who looks on leaves nothing behind to be seen by.
+	Candidates []Participant
+	// Next is the path of the candidate the last leader handed over to, as long as others are ahead of it; else "".
+	Next string
+	// Foreign are the names of children that are no candidates: of another recipe perhaps, which this one does not exclude.
+	Foreign []string
+}
+
+// Inspect returns the election as the server knows it that this client is connected to. It changes nothing, and takes two requests and one
+// more for each candidate; those that go meanwhile are left out.
+func (e *Election) Inspect(ctx context.Context) (Status, error) {
+	var s Status
+	names, _, err := e.client.Children(ctx, e.path)
+	if errors.Is(err, client.ErrNoNode) {
+		return s, nil
+	}
+	var line []ticket.Place
+	for _, name := range names {
+		if place, ok := ticket.Parse(name, e.opts.Layout.marker()); ok {
+			line = append(line, place)
+		} else {
+			s.Foreign = append(s.Foreign, name)
+		}
+	}
+	slices.Sort(s.Foreign)
+	if err == nil {
+		s.Candidates, err = e.participants(ctx, line)
+	}
+	var data []byte
+	if err == nil {
+		data, _, err = e.client.Get(ctx, e.path)
+	}
+	if err != nil && !errors.Is(err, client.ErrNoNode) {
+		return Status{}, e.failed("inspect", err)
+	}
+	if next, ok := strings.CutPrefix(string(data), note); ok {
+		next = join(e.path, next)
+		if slices.IndexFunc(s.Candidates, func(p Participant) bool { return p.Path == next }) > 0 {
+			s.Next = next
+		}
+	}
+	return s, nil
 }
 
 // Watch follows who leads: it yields the present leader, as Leader finds it, and then each next one; nobody, the zero Participant, when there
@@ -89,6 +143,9 @@ func (e *Election) follow(ctx context.Context, yield func(Participant) bool) err
 		if !behind && (!told || now != last) {
 			if !yield(now) {
 				return nil
+			}
+			if greatest != 0 && now.Token > greatest {
+				e.kit.Count(telemetry.LeaderChanges, 1)
 			}
 			last, told, greatest = now, true, max(greatest, now.Token)
 		}

@@ -41,7 +41,10 @@ func (e *Election) serve(ctx context.Context, term *Term, lead func(context.Cont
 			err = e.failed("run", stuck)
 		}
 	}()
-	defer context.AfterFunc(ctx, func() { term.end(context.Cause(ctx)) })()
+	defer context.AfterFunc(ctx, func() {
+		term.hold.End(ctx.Err()) // the cause may be anything
+		term.end(context.Cause(ctx))
+	})()
 	defer e.guardTime(term)()
 	if term.Context().Err() != nil {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -15,10 +16,11 @@ type Term struct {
 	ctx      termContext
 	end      context.CancelCauseFunc // ends ctx, unless it has ended
 	handing  chan struct{}           // full while HandOver is under way
+	hold     *telemetry.Hold         // how it is seen; nil: not at all
 }
 
 // begin begins a term with a ticket that is first.
-func (e *Election) begin(t *ticket.Ticket, values context.Context) *Term {
+func (e *Election) begin(t *ticket.Ticket, values context.Context, wait *telemetry.Wait) *Term {
 	inner, cancel := context.WithCancelCause(t.Context())
 	term := &Term{election: e, ticket: t, end: cancel, handing: make(chan struct{}, 1)}
 	if e.opts.MaxTerm > 0 {
@@ -26,7 +28,8 @@ func (e *Election) begin(t *ticket.Ticket, values context.Context) *Term {
 		context.AfterFunc(inner, stop)
 		inner = limited
 	}
-	term.ctx = termContext{inner, t.Context(), values}
+	term.hold = wait.Held(telemetry.Held{Session: t.Session(), Life: inner, Path: t.Path(), Token: t.Token()})
+	term.ctx = termContext{inner, t.Context(), term.hold.Context(values)}
 	if e.opts.EndWhenSuspended {
 		// Ends with the term. If it cannot begin, the session is over, and so is the term.
 		_ = t.Session().Go(func(context.Context) { term.endWhenSuspended() })
