@@ -5,16 +5,26 @@ import (
 	"errors"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
+)
+
+// How barriers are called in spans and metrics.
+var (
+	measured       = telemetry.Recipe{Family: telemetry.Barrier, Name: "barrier"}
+	measuredDouble = telemetry.Recipe{Family: telemetry.Barrier, Name: "double_barrier"}
 )
 
 // Barrier is a gate at a path, that is down or raised. It may be used by many goroutines.
 type Barrier struct {
 	client *client.Client
 	path   string
+	kit    *telemetry.Kit // nil: nobody looks
 }
 
 // New describes the barrier at a path. It sends nothing.
-func New(c *client.Client, path string) *Barrier { return &Barrier{client: c, path: path} }
+func New(c *client.Client, path string) *Barrier {
+	return &Barrier{client: c, path: path, kit: telemetry.Of(c)}
+}
 
 // Path returns the barrier's path.
 func (b *Barrier) Path() string { return b.path }
@@ -63,11 +73,21 @@ func (b *Barrier) Raised(ctx context.Context) (bool, error) {
 // Wait returns when the barrier is not raised, or when the one that was raised when Wait began has been lowered: that somebody raises it again
 // at once holds nobody back. It fails with ctx's cause.
 func (b *Barrier) Wait(ctx context.Context) error {
+	ctx, wait := b.kit.Wait(ctx, &measured, b.path)
+	if err := b.wait(ctx); err != nil {
+		wait.Failed(err)
+		return b.failed("wait", err)
+	}
+	wait.Passed()
+	return nil
+}
+
+func (b *Barrier) wait(ctx context.Context) error {
 	first := int64(0)
 	for n, err := range b.client.WatchNode(ctx, b.path) {
 		switch {
 		case err != nil:
-			return b.failed("wait", err)
+			return err
 		case !n.Exists, first != 0 && n.Stat.Czxid != first:
 			return nil
 		}

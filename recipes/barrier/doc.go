@@ -41,4 +41,10 @@
 //
 // A Barrier costs each who waits one watch. A Double costs each member four round trips to enter, and one for each who comes meanwhile; to
 // leave, one watch each on the member that leaves last, which waits for the others one by one.
+//
+// # Looking at it
+//
+// [Double.Inspect] tells who is there, who is in, and how many are missing; [Barrier.Inspect] since when it is raised. With the client's
+// TracerProvider a Wait and an Enter are spans, barrier.wait, and a round another, barrier.round, linked to its Enter; with its MeterProvider
+// there are bellwether.barrier.wait.duration and .count, and bellwether.barrier.round.duration, .count and .lost.
 package barrier

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // ready is the name of the node that lets a round's members in.
@@ -37,11 +38,12 @@ type Double struct {
 	path   string
 	size   int
 	opts   Options
+	kit    *telemetry.Kit // nil: nobody looks
 }
 
 // NewDouble describes the meeting of size processes at a path, at least 1. It sends nothing. All who meet there must have the same size.
 func NewDouble(c *client.Client, path string, size int, opts *Options) *Double {
-	d := &Double{client: c, path: path, size: size}
+	d := &Double{client: c, path: path, size: size, kit: telemetry.Of(c)}
 	if opts != nil {
 		d.opts = *opts
 	}
@@ -60,10 +62,22 @@ func (d *Double) Enter(ctx context.Context) (*Round, error) {
 	if d.size < 1 {
 		return nil, d.failed("enter", fmt.Errorf("%w: a meeting of %d", client.ErrBadArguments, d.size))
 	}
+	ctx, wait := d.kit.Wait(ctx, &measuredDouble, d.path)
+	r, err := d.enter(ctx)
+	if err != nil {
+		wait.Failed(err)
+		return nil, d.failed("enter", err)
+	}
+	r.hold = wait.Held(telemetry.Held{Session: r.session, Path: r.own()})
+	return r, nil
+}
+
+// enter enters in one session after the other.
+func (d *Double) enter(ctx context.Context) (*Round, error) {
 	for {
 		s, err := d.client.AwaitSession(ctx)
 		if err != nil {
-			return nil, d.failed("enter", err)
+			return nil, err
 		}
 		m := &member{Double: d, session: s, view: d.client.In(s), name: client.NewProtectionID()}
 		r, err := m.enter(ctx)
@@ -71,10 +85,10 @@ func (d *Double) Enter(ctx context.Context) (*Round, error) {
 		case err == nil:
 			return r, nil
 		case ctx.Err() != nil:
-			return nil, d.failed("enter", context.Cause(ctx))
+			return nil, context.Cause(ctx)
 		case errors.Is(err, errRemoved):
 		case s.Err() == nil, d.client.Bound(), errors.Is(s.Err(), client.ErrClosed):
-			return nil, d.failed("enter", err)
+			return nil, err
 		} // else with the next session
 	}
 }
@@ -322,7 +336,8 @@ func (m *member) withdraw(life context.Context) *Round {
 type Round struct {
 	*member
 	members []string
-	release func() // lets the session go, which is kept
+	release func()          // lets the session go, which is kept
+	hold    *telemetry.Hold // how it is seen; nil: not at all
 }
 
 // Context returns a context that ends with the session this member is there with, before the others can take it for one who has left: the
@@ -348,6 +363,7 @@ func (r *Round) Leave(ctx context.Context) error {
 			return r.failed("leave", err)
 		}
 		if left {
+			r.hold.End(nil)
 			r.release()
 			return nil
 		}
@@ -410,7 +426,9 @@ func (r *Round) remove(ctx context.Context) error {
 
 // out removes the member, for good.
 func (r *Round) out(life context.Context) {
-	_ = r.remove(life)
+	if r.remove(life) == nil {
+		r.hold.End(nil)
+	}
 	r.release()
 }
 

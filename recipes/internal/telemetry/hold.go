@@ -67,7 +67,7 @@ type Held struct {
 	Session *client.Session
 	Life    context.Context // ends with what is held, with a cause, at the latest with the session; nil: with the session
 	Path    string          // of its node
-	Token   int64
+	Token   int64           // 0: it has none
 }
 
 // Hold is the time in which something is held. It may be nil, where nobody asked.
@@ -96,7 +96,10 @@ func (w *Wait) held(held Held) *Hold {
 	f := &w.kit.families[w.recipe.Family]
 	h := &Hold{kit: w.kit, recipe: w.recipe, began: time.Now(), over: make(chan struct{})}
 	_, h.span = w.kit.start(w.caller, f.heldSpan, w.recipe, held.Path, trace.WithLinks(trace.Link{SpanContext: w.span.SpanContext()}))
-	h.span.SetAttributes(attribute.Int64("bellwether.token", held.Token), sessionID(held.Session))
+	h.span.SetAttributes(sessionID(held.Session))
+	if held.Token != 0 {
+		h.span.SetAttributes(attribute.Int64("bellwether.token", held.Token))
+	}
 	f.holding.Add(in(h.span), 1, metric.WithAttributes(recipeName(w.recipe)))
 	err := held.Session.Go(func(context.Context) { // ends with the hold
 		select {
