@@ -194,6 +194,42 @@ func TestNeverSilentlyStale(t *testing.T) {
 	}
 }
 
+// What is to be told at one moment is told at once.
+func TestBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		for _, p := range []string{"/s", "/s/a", "/s/b"} {
+			mustCreate(t, other, p, "one")
+		}
+		m := mustOpen(t, c, "/s", nil)
+		var batches [][]string
+		for batch := range m.WatchBatches(ctx) {
+			var lines []string
+			for _, change := range batch {
+				lines = append(lines, change.Kind.String()+" "+change.Path)
+			}
+			batches = append(batches, lines)
+			switch len(batches) {
+			case 1:
+				require.NoError(t, other.Delete(ctx, "/s/a", 0))
+				mustCreate(t, other, "/s/a", "two")
+				mustCreate(t, other, "/s/c", "one")
+				time.Sleep(time.Second) // the loop is slow
+			case 2:
+				m.Close()
+			}
+		}
+		require.Equal(t, [][]string{
+			{"added /s", "added /s/a", "added /s/b", "current /s"},
+			{"removed /s/a", "added /s/a", "added /s/c"},
+			{"stale /s"},
+		}, batches)
+	})
+}
+
 // A slow loop is told the difference.
 func TestSlowLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -48,23 +48,33 @@ type watcher struct {
 // before it was told. The loop ends with ctx, or when the mirror has ended.
 func (m *Cache) Watch(ctx context.Context) iter.Seq[Change] {
 	return func(yield func(Change) bool) {
-		w := m.enter()
-		defer m.leave(w)
-		for {
-			for _, change := range m.take(w) {
+		for batch := range m.WatchBatches(ctx) {
+			for _, change := range batch {
 				if !yield(change) {
 					return
 				}
+			}
+		}
+	}
+}
+
+// WatchBatches is Watch for who would rather be told at once of all that there is to tell at a moment. A batch has each path at most once, or
+// twice for a node that was replaced, and belongs to who gets it. It is never empty.
+func (m *Cache) WatchBatches(ctx context.Context) iter.Seq[[]Change] {
+	return func(yield func([]Change) bool) {
+		w := m.enter()
+		defer m.leave(w)
+		for {
+			if batch := m.take(w); len(batch) > 0 && !yield(batch) {
+				return
 			}
 			select {
 			case <-w.more:
 			case <-ctx.Done():
 				return
 			case <-m.done:
-				for _, change := range m.take(w) {
-					if !yield(change) {
-						return
-					}
+				if batch := m.take(w); len(batch) > 0 {
+					yield(batch)
 				}
 				return
 			}
