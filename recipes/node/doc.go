@@ -22,20 +22,27 @@
 //	<path>                  persistent with a time to live, the data
 //	<path>/touch            persistent with a time to live, written three times in it
 //
+// With Options.Persistent it stays until somebody deletes it, and with Options.Sequential it gets a number, and a name that tells it from
+// all others, when it is made for the first time:
+//
+//	<path>                               persistent, the data
+//	<dir>/_c_<uuid>-<name><number>       ephemeral, the data
+//
 // Missing parents are made as containers.
 //
 // # Whose node it is
 //
 // A new session finds the node of the one before, which the servers have not ended yet, or which they never will hear the end of. It is not
 // taken for the new session's: it would go with its owner. It is deleted and made again in one transaction, so that nobody sees it missing.
-// A node of somebody else's session is left alone, unless Options.Replace says otherwise: [Node.Status] says ErrTaken, and the node is made
-// when the other one goes. An ephemeral node tells by its owner whose it is. One with a time to live has none: two who keep it share it.
+// A node of somebody else's session is left alone, unless Options.Replace or Options.Succeeds says otherwise: [Node.Status] says ErrTaken, and
+// the node is made when the other one goes. An ephemeral node tells by its owner whose it is. The other kinds have none: two who keep one
+// share it.
 //
 // # What happens when
 //
 // While the connection is suspended nothing is known; Status says what was. When the session is lost the node stays until the servers end the
-// session, or until it is taken over. A crash leaves it for the session's timeout, or its time to live. Close removes it, and returns
-// when that is certain.
+// session, or until it is taken over. A crash leaves it for the session's timeout, or its time to live, or for ever, as its kind is. Close
+// removes it, and returns when that is certain.
 //
 // It costs two round trips and a watch to begin with, one round trip for each reconnect.
 package node

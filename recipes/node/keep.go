@@ -31,7 +31,9 @@ func (n *Node) run() {
 		}
 		n.keepIn(s, pauses)
 	}
-	n.failure = n.remove(context.WithoutCancel(n.life), pauses)
+	if !n.opts.Leave {
+		n.failure = n.remove(context.WithoutCancel(n.life), pauses)
+	}
 	n.note(Status{Err: cmp.Or(n.Status().Err, ErrClosed)}, 0)
 }
 
@@ -89,6 +91,11 @@ type keeper struct {
 // settle looks at what is there, and writes what differs, until there is nothing left to do, or it cannot be done. The watch that it returns
 // tells of the next change, also with ErrTaken.
 func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error) {
+	if !k.node.named {
+		if err := k.name(ctx, data); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		got, stat, w, err := k.view.GetW(ctx, k.node.path)
 		switch {
@@ -96,7 +103,7 @@ func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error)
 			err = k.create(ctx, data)
 		case err != nil:
 			return nil, err
-		case !k.owns(&stat) && !k.mayTake(&stat):
+		case !k.owns(&stat) && !k.mayTake(&stat, got):
 			return w, fmt.Errorf("%w: %s", ErrTaken, whose(&stat))
 		case !k.owns(&stat):
 			if k.took && pause(ctx, k.pauses.next()) != nil {
@@ -135,25 +142,53 @@ func whose(stat *client.Stat) string {
 
 // owns tells whether a node is what this session would have made.
 func (k *keeper) owns(stat *client.Stat) bool {
-	if k.node.opts.TTL != 0 {
+	if k.node.opts.TTL != 0 || k.node.opts.Persistent {
 		return stat.EphemeralOwner == 0
 	}
 	return stat.EphemeralOwner == k.session.ID()
 }
 
 // mayTake tells whether a node that is not this session's may be replaced.
-func (k *keeper) mayTake(stat *client.Stat) bool {
-	return k.node.opts.Replace || stat.EphemeralOwner != 0 && k.node.former[stat.EphemeralOwner]
+func (k *keeper) mayTake(stat *client.Stat, data []byte) bool {
+	o := &k.node.opts
+	if o.Replace || stat.EphemeralOwner != 0 && k.node.former[stat.EphemeralOwner] {
+		return true
+	}
+	return o.Succeeds != nil && k.node.Status().Czxid == 0 && o.Succeeds(data)
+}
+
+// name makes a sequential node for the first time. If its session ends in between, the client sees to it that nothing is left of it.
+func (k *keeper) name(ctx context.Context, data []byte) error {
+	n := k.node
+	path, err := k.view.Create(ctx, n.path, data, &client.CreateOptions{
+		Mode: client.EphemeralSequential, ACL: n.opts.ACL, Parents: client.ContainerParents, Protected: true,
+	})
+	if err != nil {
+		return err
+	}
+	n.former[k.session.ID()] = true
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.path, n.named = path, true
+	return nil
 }
 
 func (k *keeper) create(ctx context.Context, data []byte) error {
-	o := &client.CreateOptions{Mode: client.Ephemeral, ACL: k.node.opts.ACL, Parents: client.ContainerParents}
-	if k.node.opts.TTL != 0 {
-		o.Mode, o.TTL = client.PersistentTTL, k.node.opts.TTL
-	}
+	o := &client.CreateOptions{Mode: k.mode(), ACL: k.node.opts.ACL, TTL: k.node.opts.TTL, Parents: client.ContainerParents}
 	k.node.former[k.session.ID()] = true // even if the answer is lost
 	_, err := k.view.Create(ctx, k.node.path, data, o)
 	return err
+}
+
+func (k *keeper) mode() client.Mode {
+	switch {
+	case k.node.opts.TTL != 0:
+		return client.PersistentTTL
+	case k.node.opts.Persistent:
+		return client.Persistent
+	default:
+		return client.Ephemeral
+	}
 }
 
 // take replaces a node, in one transaction where there is one for it.
@@ -163,7 +198,7 @@ func (k *keeper) take(ctx context.Context, data []byte, version int32) error {
 	}
 	k.node.former[k.session.ID()] = true
 	_, err := k.view.Multi(ctx, client.DeleteOp(k.node.path, version),
-		client.CreateOp(k.node.path, data, &client.CreateOptions{Mode: client.Ephemeral, ACL: k.node.opts.ACL}))
+		client.CreateOp(k.node.path, data, &client.CreateOptions{Mode: k.mode(), ACL: k.node.opts.ACL}))
 	return err
 }
 
@@ -194,10 +229,13 @@ func (k *keeper) nextTouch() <-chan time.Time {
 
 // remove deletes the node until it is certainly gone: by now or before, or with a session that is over, or somebody else's.
 func (n *Node) remove(ctx context.Context, pauses *pacer) error {
-	for {
+	for n.named {
 		s, err := n.client.AwaitSession(ctx)
-		if err != nil {
-			return nil // the client is closed, or its session over
+		switch {
+		case err != nil && n.opts.Persistent:
+			return n.failed("close", err)
+		case err != nil:
+			return nil // the client is closed, or its session over, and the node with it
 		}
 		k := keeper{node: n, session: s, view: n.client.In(s)}
 		err = k.remove(s.Context())
@@ -209,6 +247,7 @@ func (n *Node) remove(ctx context.Context, pauses *pacer) error {
 		}
 		_ = pause(s.Context(), pauses.next())
 	}
+	return nil
 }
 
 func (k *keeper) remove(ctx context.Context) error {

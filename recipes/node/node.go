@@ -25,10 +25,21 @@ type Options struct {
 	// TTL, if not 0, makes the node one that outlives sessions, and goes when it was not touched for so long. The servers must allow such
 	// nodes (zookeeper.extendedTypesEnabled). At least a second. Default: an ephemeral node.
 	TTL time.Duration
+	// Persistent makes the node one that stays until somebody deletes it; Close does. Default: an ephemeral node.
+	Persistent bool
+	// Sequential makes the node an ephemeral one that gets a number and a protected name when it is made, "_c_<uuid>-<name><number>", see
+	// client.CreateOptions. It keeps that name, also if it has to be made again, and [Node.Path] tells it.
+	Sequential bool
 	// ACL is the node's, and that of parents made for it. Default: the client's.
 	ACL []client.ACL
 	// Replace has a node of somebody else's replaced instead of waited for. Two who both do so take it from each other, again and again.
 	Replace bool
+	// Succeeds is asked about somebody else's node that is found before this one was ever in place: whether these data are a former life's
+	// of who asks, such as a process that has died a moment ago. Then the node is replaced, and otherwise waited for. Of two who believe that
+	// of each other the one that comes last has the node. It is called on the node's goroutine and must return soon. Default: it is nobody's.
+	Succeeds func(data []byte) bool
+	// Leave has Close leave the node as it is: an ephemeral one for as long as the session lives.
+	Leave bool
 	// Retry makes the policy of pauses after a failure that may pass, such as ErrNoAuth; when it says Stop, its last pause is repeated.
 	// Default: exponential with jitter, 50 ms to 10 s.
 	Retry func() backoff.BackOff
@@ -44,7 +55,6 @@ type Status struct {
 // Node is a node that is kept, from Keep until Close. Its methods may be called by many goroutines.
 type Node struct {
 	client *client.Client
-	path   string
 	opts   Options
 
 	life    context.Context
@@ -55,6 +65,8 @@ type Node struct {
 	failure error         // why it could not be removed; written before removed is closed
 
 	mu      sync.Mutex
+	path    string // written by run alone, when a sequential node has got its name
+	named   bool   // path is the node's; until then a sequential node has none
 	data    []byte
 	wish    uint64 // counts the changes of data
 	granted uint64 // the newest that was in place
@@ -74,9 +86,10 @@ func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts 
 	if opts != nil {
 		n.opts = *opts
 	}
-	if n.opts.TTL != 0 && n.opts.TTL < time.Second {
-		return nil, n.failed("keep", fmt.Errorf("%w: time to live %v", client.ErrBadArguments, n.opts.TTL))
+	if err := n.opts.validate(); err != nil {
+		return nil, n.failed("keep", err)
 	}
+	n.named = !n.opts.Sequential
 	if n.opts.Retry == nil {
 		n.opts.Retry = func() backoff.BackOff {
 			return backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(10*time.Second),
@@ -94,8 +107,31 @@ func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts 
 	return n, nil
 }
 
+func (o *Options) validate() error {
+	kinds := 0
+	for _, kind := range []bool{o.TTL != 0, o.Persistent, o.Sequential} {
+		if kind {
+			kinds++
+		}
+	}
+	switch {
+	case o.TTL != 0 && o.TTL < time.Second:
+		return fmt.Errorf("%w: time to live %v", client.ErrBadArguments, o.TTL)
+	case kinds > 1:
+		return fmt.Errorf("%w: a node of several kinds", client.ErrBadArguments)
+	}
+	return nil
+}
+
 // Path returns the node's path.
-func (n *Node) Path() string { return n.path }
+func (n *Node) Path() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.path
+}
+
+// Done returns a channel that is closed when the node is not kept any more, after Close or with the client, and nothing is left to do.
+func (n *Node) Done() <-chan struct{} { return n.removed }
 
 // Set changes the data the node should have, and returns when it has. If ctx ends before that, Set fails with its cause and
 // client.ErrUnknown, and the data are still what the node will have.
@@ -145,9 +181,9 @@ func (n *Node) Watch(ctx context.Context) iter.Seq[Status] {
 	}
 }
 
-// Close stops keeping the node and removes it. It returns when the node is certainly gone, or somebody else's. If ctx ends before that, it
-// fails with ctx's cause and client.ErrUnknown while the removal goes on, and a further Close waits for it. It fails with ErrNoAuth if the
-// node must not be removed.
+// Close stops keeping the node and removes it, unless Options.Leave says otherwise. It returns when the node is certainly gone, or somebody
+// else's. If ctx ends before that, it fails with ctx's cause and client.ErrUnknown while the removal goes on, and a further Close waits for
+// it. It fails with ErrNoAuth if the node must not be removed, and with ErrClosed if the client was closed before a persistent node was.
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Do(func() { n.end(ErrClosed) })
 	select {
@@ -206,5 +242,5 @@ func (n *Node) wanted() (data []byte, wish uint64, changed <-chan struct{}) {
 }
 
 func (n *Node) failed(op string, err error) error {
-	return &client.Error{Op: op, Path: n.path, Err: err}
+	return &client.Error{Op: op, Path: n.Path(), Err: err}
 }
