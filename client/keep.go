@@ -32,6 +32,7 @@ type ledger struct {
 	pending []request     // in the order they were sent
 	keeping int           // how many want proofs
 	asking  bool          // a goroutine asks for them
+	shown   time.Time     // when the last request was sent, on this connection, that a majority has answered; zero: one is wanted at once
 	proved  chan struct{} // closed, and replaced, when the lease may have become longer
 	hurry   chan struct{} // holds one token when a proof is wanted at once
 	timer   *time.Timer   // ends the session with its lease; nil before somebody held something
@@ -80,7 +81,11 @@ func (l *ledger) hears(xid, code int32) {
 			return
 		}
 		was := l.lease.proof
-		l.lease.answered(r.sent, byMajority(r.op, code))
+		sure := byMajority(r.op, code)
+		l.lease.answered(r.sent, sure)
+		if sure {
+			l.shown = r.sent
+		}
 		if l.lease.proof != was {
 			close(l.proved)
 			l.proved = make(chan struct{})
@@ -98,6 +103,7 @@ func (l *ledger) opens(sent time.Time, given grant, tick time.Duration) {
 		return
 	}
 	l.lease.opened(sent, given.timeout, tick)
+	l.shown = time.Time{}
 	l.hasten()
 }
 
@@ -115,6 +121,7 @@ func (l *ledger) hold(over func()) (proved <-chan struct{}, sure bool) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	if l.lease.over(now) {
+		l.shown = time.Time{}
 		l.hasten()
 		return l.proved, false
 	}
@@ -152,15 +159,17 @@ func (l *ledger) stop() {
 	}
 }
 
-// next is how long nobody needs to ask for a proof; done tells that nobody wants any more, and that the goroutine which asks is to end.
-func (l *ledger) next() (pause time.Duration, done bool) {
+// next is how long nobody needs to ask for a proof, and how long it is at most; whatever a majority has answered is as good as one, so who
+// writes asks less. done tells that nobody wants any more, and that the goroutine which asks is to end.
+func (l *ledger) next() (pause, most time.Duration, done bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.keeping == 0 {
 		l.asking = false
-		return 0, true
+		return 0, 0, true
 	}
-	return l.lease.timeout / proofsPerTimeout, false
+	most = l.lease.timeout / proofsPerTimeout
+	return most - min(time.Since(l.shown), most), most, false
 }
 
 // Deadline is until when the session is sure to live: as far as this client knows, the servers cannot have ended it before, and given to
@@ -175,10 +184,10 @@ func (s *Session) Deadline() time.Time {
 
 // Keep makes sure of the session for one who holds something in it that two must not have, such as a lock. It returns when the session
 // is known to live, which takes nothing, or one answer of the servers if the client was idle. From then until release is called, the
-// client asks a majority of the servers for a sign eight times per timeout, and ends the session by itself at its [Session.Deadline],
-// before the servers can: Context ends at that moment, and who asks later, by [Session.Err] or by the Err of its Context, has the clocks
-// read and is told the truth, also when the process was stopped meanwhile. What neither can prevent is a pause between the
-// question and what is done upon its answer: for that there are fencing tokens, and checks in the same multi.
+// client asks a majority of the servers for a sign eight times per timeout, less often if it writes anyway, and ends the session by
+// itself at its [Session.Deadline], before the servers can: Context ends at that moment, and who asks later, by [Session.Err] or by the
+// Err of its Context, has the clocks read and is told the truth, also when the process was stopped meanwhile. What neither can prevent is
+// a pause between the question and what is done upon its answer: for that there are fencing tokens, and checks in the same multi.
 //
 // A session with a timeout of T survives an outage if it is connected again within T/3, and within T/2 if Options.TickTime tells that a
 // tick is a tenth of T or less: the servers count from when the leader has heard of the session, which may be half a tick later than it
@@ -245,11 +254,14 @@ func (g *generation) letGo() {
 func (g *generation) askForProofs() {
 	defer g.calls.Done()
 	for {
-		pause, done := g.ledger.next()
+		pause, most, done := g.ledger.next()
 		if done {
 			return
 		}
-		_, _ = g.conn.Set(nowhere, nil, never) // the ledger hears the answer
+		if pause == 0 {
+			_, _ = g.conn.Set(nowhere, nil, never) // the ledger hears the answer
+			pause = most
+		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:

@@ -74,6 +74,15 @@ func TestKeepIsReleased(t *testing.T) {
 		require.InDelta(t, 80, transactions(10*s.Timeout()), 2)
 		release()
 		require.LessOrEqual(t, transactions(10*s.Timeout()), int64(1))
+		release, err = s.Keep(t.Context())
+		require.NoError(t, err)
+		before := e.Server(1).Zxid()
+		for range 100 {
+			require.ErrorIs(t, c.Delete(t.Context(), "/nowhere", client.AnyVersion), client.ErrNoNode)
+			time.Sleep(s.Timeout() / 10)
+		}
+		require.LessOrEqual(t, e.Server(1).Zxid()-before, int64(102), "a write is a sign")
+		release()
 		for range 3 { // it may have to begin anew while the last one ends
 			release, err = s.Keep(t.Context())
 			require.NoError(t, err)
