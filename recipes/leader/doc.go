@@ -59,7 +59,7 @@
 //
 // # What it costs
 //
-// To stand and to lead is five requests, six if somebody is behind, and up to two to be sure of a session that was idle; to wait, two,
+// To stand and to lead is four requests, five if somebody is behind, and up to two to be sure of a session that was idle; to wait, two,
 // and again when the one ahead has gone; to resign, one. A candidate has one watch on its own node, and while it waits one on the node
 // ahead, so that who leaves wakes one other. A leader's session costs the servers eight transactions per session timeout, which change
 // nothing. Who looks on with Watch has one watch, on the leader's node, and asks two requests when the leader changes: all who look on do

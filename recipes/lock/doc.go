@@ -23,9 +23,10 @@
 // first served. Curator's semaphores and read-write locks, and kazoo's locks, use other names and do not. Package ticket has the details
 // of the line: who watches whom, how numbers wrap, what happens to a create whose answer was lost.
 //
-// To lock takes four requests, one after the other, if nobody is ahead: the create, a look at the own node that leaves a watch, the list,
-// and a look once more. Who waits takes two more, a watch on the one ahead and the list again, each time it is woken; to release
-// takes one. Each contender has two watches, the own node's and that of the one ahead.
+// To lock takes two round trips to the servers if nobody is ahead: the create, then the list and at the same time a look at the own node,
+// which leaves a watch. Who waits sets a watch on the one ahead, and takes one round trip from when that is gone: the list again, and if it
+// has been idle for long a majority's word that its session lives, at the same time. To release takes one, the delete. TryLock looks at the
+// list first, which is one more. Each contender has two watches, the own node's and that of the one ahead.
 //
 // # Readers and writers
 //
@@ -78,7 +79,7 @@
 // more, because this process, or its server, is cut off, Hold.Context ends before the servers can give the lock to the next, be they
 // Bellwether's or Apache's. An outage ends nothing if the client is connected again within a third of the session's timeout. The Err of the
 // context reads the clocks, so that it is right after the process was stopped, too. It costs the servers eight transactions per session
-// timeout, which change nothing, for each client that holds locks, however many.
+// timeout, which change nothing, for each client that holds locks, however many, and less if it writes anyway.
 //
 // What happens to a hold, of whatever kind:
 //

@@ -24,7 +24,11 @@
 // First is the ticket nobody is ahead of. Numbers are compared by serial arithmetic on 32 bits, since the counter wraps from
 // 2147483647 to -2147483648; where two tickets bear the same number, as newer servers give out at the end of the range, the node
 // created first is ahead. A ticket that waits watches one node, the nearest ahead of it, and asks again when it wakes: one departure wakes
-// one waiter. Before it says "first" it reads its own node once more, and takes only its own session's ownership for an answer.
+// one waiter. "First" takes three proofs, see Ticket.Wait: the own name in the list, its session's ownership of the node, and a majority's
+// word that the session lives.
+//
+// To take a ticket takes two round trips, the create, and the own node and the list at once; to wait, one more for a watch on the ticket
+// ahead, and one for the list when that is gone; to return, one.
 //
 // A line may have tickets of several kinds, told apart by their markers (Options.Others), and a kind may wait for some of those ahead only
 // (Options.Rule), as the readers of a lock wait for the writers. Who is the first of all can become one of another kind without

@@ -60,8 +60,9 @@ type Ticket struct {
 	cancel context.CancelCauseFunc
 
 	mu    sync.Mutex
-	stand stand  // what it is in the line by
-	next  *Place // what that is being exchanged for, if it was ever tried; nil again when it is done
+	stand stand    // what it is in the line by
+	next  *Place   // what that is being exchanged for, if it was ever tried; nil again when it is done
+	early []string // the directory as it was listed when the node was there; nil: used, or not known
 
 	keeping   sync.Mutex // guards release
 	release   func()     // lets the session go, which is kept; nil: it is not
@@ -151,8 +152,8 @@ func (t *Ticket) join(ctx context.Context) error {
 	return &client.Error{Op: "take", Path: t.dir, Err: context.Cause(ctx)}
 }
 
-// create makes the node, reads what the server says about it, and starts to watch over it. When it fails with a node in the line, it
-// leaves none.
+// create makes the node, reads what the server says about it, and starts to watch over it. The line is read at the same time, since whoever
+// took a ticket will want to know. When it fails with a node in the line, it leaves none.
 func (t *Ticket) create(life context.Context) error {
 	path, err := t.view.Create(life, join(t.dir, t.opts.Label+t.markers[0]), t.opts.Data, &client.CreateOptions{
 		Mode:      client.EphemeralSequential,
@@ -168,7 +169,10 @@ func (t *Ticket) create(life context.Context) error {
 		return &client.Error{Op: "take", Path: path, Err: fmt.Errorf("%w: the server made a name that is no ticket's", client.ErrDataInconsistency)}
 	}
 	t.stand.place = place // nobody else has the ticket yet
+	var listing sync.WaitGroup
+	listing.Go(func() { t.early, _, _ = t.view.Children(life, t.dir) }) // if it fails, Wait asks again
 	w, err := t.check(life)
+	listing.Wait()
 	if err == nil {
 		t.token = t.stand.czxid
 		err = t.session.Go(func(context.Context) { t.guard(w) }) // ends with the place
@@ -280,6 +284,23 @@ func (t *Ticket) Ahead(ctx context.Context) ([]Place, error) {
 	if err != nil && !errors.Is(err, client.ErrNoNode) {
 		return nil, err
 	}
+	return t.aheadIn(ctx, names)
+}
+
+// atFirst is Ahead, once by the list that was read when the ticket was taken: those who were ahead then may have left since, but nobody
+// has come in between.
+func (t *Ticket) atFirst(ctx context.Context) ([]Place, error) {
+	t.mu.Lock()
+	names := t.early
+	t.early = nil
+	t.mu.Unlock()
+	if names == nil {
+		return t.Ahead(ctx)
+	}
+	return t.aheadIn(ctx, names)
+}
+
+func (t *Ticket) aheadIn(ctx context.Context, names []string) ([]Place, error) {
 	line, foreign := places(names, t.markers)
 	if len(foreign) > 0 && t.opts.Foreign != nil {
 		t.opts.Foreign(foreign)
@@ -318,36 +339,70 @@ func (t *Ticket) older(ctx context.Context, twins []Place) ([]Place, error) {
 	return older, nil
 }
 
-// Wait returns nil when it is the ticket's turn: when it found nobody ahead, or nobody its rule waits for, and after that its own node in
-// place, in a session that is sure to live and is kept from then on. It fails with ctx's cause, leaving the ticket where it is, or with
-// the cause of the place's end.
+// Wait returns nil when it is the ticket's turn: when it found itself in the line and nobody ahead, or nobody its rule waits for, in a session
+// that is sure to live and is kept from then on. It fails with ctx's cause, leaving the ticket where it is, or with the cause of the
+// place's end.
+//
+// Nothing is read again once the list says that it is the ticket's turn, and nothing needs to be. The list, which is younger than the node,
+// had the own name in it, which is nobody else's, and nobody comes in ahead of a node that is there: so the place was the first then. That
+// the node belongs to this session was seen when the ticket was taken, in a read that left a watch, and cannot change. It can only
+// have been removed since: by the end of the session, which a majority rules out, at a moment behind the list; or by somebody, of which
+// that watch tells.
 func (t *Ticket) Wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })()
-	for {
-		ahead, err := t.Ahead(ctx)
-		if err != nil {
-			return err
-		}
+	ahead, err := t.atFirst(ctx)
+	for err == nil {
 		blocker := t.opts.Rule(ahead)
 		if blocker == nil {
 			return t.confirm(ctx)
 		}
-		w, err := t.watch(ctx, *blocker)
-		if err != nil {
+		if err := t.await(ctx, *blocker); err != nil {
 			return err
 		}
-		if w == nil {
-			continue // gone already
-		}
-		if t.opts.Waiting != nil {
-			t.opts.Waiting(*blocker)
-		}
-		if _, err := w.Wait(ctx); err != nil {
-			return &client.Error{Op: "wait", Path: t.Path(), Err: err}
-		}
+		var sure func()
+		ahead, sure, err = t.lookAgain(ctx)
+		defer sure()
 	}
+	return err
+}
+
+// await returns when another ticket has left, or may have.
+func (t *Ticket) await(ctx context.Context, p Place) error {
+	w, err := t.watch(ctx, p)
+	if err != nil || w == nil { // nil: gone already
+		return err
+	}
+	if t.opts.Waiting != nil {
+		t.opts.Waiting(p)
+	}
+	if _, err := w.Wait(ctx); err != nil {
+		return &client.Error{Op: "wait", Path: t.Path(), Err: err}
+	}
+	return nil
+}
+
+// lookAgain is Ahead for a ticket whose turn it probably is, and if so makes sure of the session until sure is called: at the same time,
+// since after a long wait both take an answer of the servers.
+func (t *Ticket) lookAgain(ctx context.Context) (ahead []Place, sure func(), err error) {
+	keeping, cancel := context.WithCancel(ctx)
+	defer cancel()
+	kept := make(chan func(), 1)
+	go func() { // ends with Keep, at the latest when it is cancelled, and is waited for
+		release, err := t.session.Keep(keeping)
+		if err != nil {
+			release = func() {} // confirm tries it again, and tells
+		}
+		kept <- release
+	}()
+	ahead, err = t.Ahead(ctx)
+	if err == nil && t.opts.Rule(ahead) == nil {
+		return ahead, <-kept, nil
+	}
+	cancel()
+	(<-kept)() // nobody is sure of a session for waiting
+	return ahead, func() {}, err
 }
 
 // nearest is the rule of who waits for everybody ahead.
@@ -360,19 +415,19 @@ func nearest(ahead []Place) *Place {
 
 // First tells whether it is the ticket's turn at this moment, as Wait would find it.
 func (t *Ticket) First(ctx context.Context) (bool, error) {
-	ahead, err := t.Ahead(ctx)
+	ahead, err := t.atFirst(ctx)
+	if err == nil && t.opts.Rule(ahead) != nil {
+		ahead, err = t.Ahead(ctx) // unless some have left since
+	}
 	if err != nil || t.opts.Rule(ahead) != nil {
 		return false, err
 	}
 	return true, t.confirm(ctx)
 }
 
-// confirm proves that the place is this session's, behind the listing by which it is its turn, and that the session lives, of which the
-// server that was asked may not know.
+// confirm makes sure, behind the listing by which it is the ticket's turn, that the session lives, of which the server that was asked
+// may not know, and keeps it.
 func (t *Ticket) confirm(ctx context.Context) error {
-	if _, err := t.check(ctx); err != nil {
-		return err
-	}
 	if err := t.keep(ctx); err != nil {
 		return &client.Error{Op: "wait", Path: t.Path(), Err: err}
 	}
@@ -402,7 +457,7 @@ func (t *Ticket) lose(cause error) {
 	}
 }
 
-// watch sets a watch on another ticket, nil if it is gone. It reads the data rather than asking for existence, which would leave a watch
+// watch sets a watch on another ticket; there is none if that is gone. It reads the data rather than asking for existence, which would leave a watch
 // for the node's creation behind; existence is the way out where the data may not be read.
 func (t *Ticket) watch(ctx context.Context, p Place) (*client.Watch, error) {
 	path := join(t.dir, p.Name)
