@@ -106,7 +106,7 @@ var house = []room{
 	{name: "recipes/leader", may: []string{"client", "recipes/internal/telemetry", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/node", may: []string{"client", "recipes/internal/telemetry"}, beyond: append([]string{"github.com/cenkalti/backoff/v4"}, otel...), why: "recipes stand on the client alone"},
 	{name: "recipes/barrier", may: []string{"client", "recipes/internal/telemetry"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "recipes/counter", may: []string{"client", "recipes/internal/telemetry", "client/typed", "recipes/lock"}, beyond: otel, why: "a number among types, and a lock for those who are beaten"},
+	{name: "recipes/counter", may: []string{"client", "client/typed", "recipes/internal/telemetry", "recipes/lock", "recipes/ticket"}, beyond: otel, why: "a number among types, and a lock for those who are beaten"},
 	{name: "recipes/cache", may: []string{"client", "recipes/internal/telemetry"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
 	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader"}, why: "examples show the public packages"},

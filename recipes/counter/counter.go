@@ -25,6 +25,12 @@
 // taken for one of the new.
 //
 // A change costs two round trips where nobody interferes, and the removal of the mark behind it.
+//
+// # Looking at it
+//
+// [Counter.Inspect] tells the number, since when, and what changes are under way. With the client's TracerProvider a change is a span, such as
+// counter.add; with its MeterProvider there are bellwether.counter.operation.duration, and bellwether.counter.conflicts for those who were
+// beaten.
 package counter
 
 import (
@@ -37,11 +43,15 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/client/typed"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 )
 
 // ErrOverflow tells that a sum does not fit. Nothing was changed.
 var ErrOverflow = errors.New("counter overflows")
+
+// measured is how counters are called in spans and metrics.
+var measured = telemetry.Recipe{Family: telemetry.Counter, Name: "counter", Words: []telemetry.Word{{Err: ErrOverflow, Word: "overflow"}}}
 
 // patience is how often a change is beaten before it takes its place in line.
 const patience = 4
@@ -58,10 +68,13 @@ type Options struct {
 
 // Counter is a number at a path. It may be used by many goroutines.
 type Counter struct {
-	node  *typed.Node[int64]
-	path  string
-	bits  int
-	queue *lock.Mutex
+	client *client.Client
+	node   *typed.Node[int64]
+	path   string
+	marks  string // of changes under way
+	bits   int
+	queue  *lock.Mutex
+	kit    *telemetry.Kit // nil: nobody looks
 }
 
 // New describes the counter at a path. It sends nothing.
@@ -76,10 +89,11 @@ func New(c *client.Client, path string, opts *Options) *Counter {
 	if o.Lock == "" {
 		o.Lock = path + "-lock"
 	}
+	marks := path + "-marks"
 	return &Counter{
-		path: path, bits: o.Bits,
+		client: c, path: path, marks: marks, bits: o.Bits, kit: telemetry.Of(c),
 		node: typed.NewNode(c, path, &typed.Options[int64]{
-			Codec: number{o.Bits}, Marks: path + "-marks",
+			Codec: number{o.Bits}, Marks: marks,
 			Create: client.CreateOptions{ACL: o.ACL, Parents: client.ContainerParents},
 		}),
 		queue: lock.NewMutex(c, o.Lock, &lock.Options{ACL: o.ACL}),
@@ -113,7 +127,7 @@ func (c *Counter) Watch(ctx context.Context) iter.Seq2[int64, error] {
 // Add adds delta, which may be negative, and returns the sum. It fails with ErrOverflow, or with ctx's cause; ErrUnknown beside it tells that
 // delta may have been added.
 func (c *Counter) Add(ctx context.Context, delta int64) (int64, error) {
-	return c.Update(ctx, func(v int64) (int64, error) {
+	return c.update(ctx, "add", func(v int64) (int64, error) {
 		sum := v + delta
 		if (sum > v) != (delta > 0) && delta != 0 {
 			return 0, fmt.Errorf("%w: %d and %d", ErrOverflow, v, delta)
@@ -124,28 +138,47 @@ func (c *Counter) Add(ctx context.Context, delta int64) (int64, error) {
 
 // Set makes the number v, whatever it was.
 func (c *Counter) Set(ctx context.Context, v int64) error {
-	_, err := c.Update(ctx, func(int64) (int64, error) { return v, nil })
+	_, err := c.update(ctx, "set", func(int64) (int64, error) { return v, nil })
 	return err
 }
 
 // CompareAndSwap makes the number v if it is old, and tells whether it was. A counter that does not exist is 0.
 func (c *Counter) CompareAndSwap(ctx context.Context, old, v int64) (bool, error) {
-	other := errors.New("another number")
-	_, err := c.Update(ctx, func(now int64) (int64, error) {
+	_, err := c.update(ctx, "compare_and_swap", func(now int64) (int64, error) {
 		if now != old {
-			return 0, other
+			return 0, errOther
 		}
 		return v, nil
 	})
-	if errors.Is(err, other) {
+	if errors.Is(err, errOther) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
+// errOther tells that the number is not what it was thought to be.
+var errOther = errors.New("another number")
+
 // Update replaces the number by what change makes of it, and returns that. change may be called several times, and does nothing but compute; its
 // error ends Update, changes nothing and is returned.
 func (c *Counter) Update(ctx context.Context, change func(int64) (int64, error)) (int64, error) {
+	return c.update(ctx, "update", change)
+}
+
+// update is Update, for an operation of that name.
+func (c *Counter) update(ctx context.Context, op string, change func(int64) (int64, error)) (int64, error) {
+	ctx, seen := c.kit.Operation(ctx, &measured, op, c.path)
+	v, err := c.change(ctx, change)
+	if errors.Is(err, errOther) { // an answer as good as any
+		seen.End(nil)
+	} else {
+		seen.End(err)
+	}
+	return v, err
+}
+
+// change changes the number, first come first served, and by turns where that does not help.
+func (c *Counter) change(ctx context.Context, change func(int64) (int64, error)) (int64, error) {
 	v, err := c.try(ctx, change, patience)
 	if !errors.Is(err, errBeaten) {
 		return v, err
@@ -167,7 +200,10 @@ func (c *Counter) try(ctx context.Context, change func(int64) (int64, error), ti
 	tries := 0
 	for {
 		v, _, err := c.node.Update(ctx, func(v int64) (int64, error) {
-			if tries++; tries > times {
+			if tries++; tries > 1 {
+				c.kit.Count(telemetry.CounterConflicts, 1)
+			}
+			if tries > times {
 				return 0, errBeaten
 			}
 			return change(v)
