@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // Options say what is mirrored and how. The zero value works, and nil means the zero value.
@@ -52,10 +53,14 @@ type Cache struct {
 	index sync.Map // key → *shelf
 	count atomic.Int64
 
+	kit *telemetry.Kit // nil: nobody looks
+
 	mu         sync.Mutex
 	watchers   map[*watcher]struct{}
+	size       int64     // of all data
 	staleSince time.Time // zero: it is not
-	currentAt  time.Time // it has all that a server knew then
+	currentAt  time.Time // it has all that a server knew then; zero: it was never read to the end
+	counted    bool      // among those that are stale, in kit
 }
 
 // entry is a node's place in the mirror.
@@ -77,7 +82,7 @@ type shelf struct {
 func Open(ctx context.Context, c *client.Client, path string, opts *Options) (*Cache, error) {
 	m := &Cache{
 		client: c, path: path, ready: make(chan struct{}), done: make(chan struct{}),
-		watchers: make(map[*watcher]struct{}), staleSince: time.Now(),
+		watchers: make(map[*watcher]struct{}), staleSince: time.Now(), kit: telemetry.Of(c),
 	}
 	if opts != nil {
 		m.opts = *opts
@@ -130,6 +135,27 @@ func (m *Cache) StaleSince() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.staleSince
+}
+
+// Status is a mirror as it is.
+type Status struct {
+	Synced     bool      // all of it was read at least once, which is so when Open has returned it
+	AsOf       time.Time // it has all that a server knew at this time, or later; zero until it is synced
+	StaleSince time.Time // as StaleSince tells
+	Nodes      int
+	Bytes      int64 // of their data
+	Loops      int   // over Watch that go on
+	Err        error // as Err tells
+}
+
+// Status returns all that is known of the mirror without looking at its nodes. It asks nobody.
+func (m *Cache) Status() Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Status{
+		Synced: !m.currentAt.IsZero(), AsOf: m.currentAt, StaleSince: m.staleSince,
+		Nodes: m.Len(), Bytes: m.size, Loops: len(m.watchers), Err: m.Err(),
+	}
 }
 
 // Get returns the node at a path, and whether there is one. It does not wait.
@@ -191,7 +217,13 @@ func (m *Cache) end(err error) {
 	m.err = err
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.doubt(time.Now())
+	m.kit.Count(telemetry.CacheNodes, -m.count.Load())
+	m.kit.Count(telemetry.CacheSize, -m.size)
+	m.trusted()
+	if m.staleSince.IsZero() {
+		m.staleSince = time.Now()
+		m.tell(Stale)
+	}
 }
 
 // apply makes one change.
@@ -226,6 +258,7 @@ func (m *Cache) put(n *Node) {
 		e = &entry{}
 	}
 	e.node.Store(n)
+	m.grow(old, n)
 	m.file(e, m.keys(n))
 	if !there {
 		m.nodes.Store(n.Path, e)
@@ -250,8 +283,23 @@ func (m *Cache) remove(path string) {
 	if dir, name := m.parent(path); dir != nil {
 		dir.children.Load().Delete(name)
 	}
+	m.grow(e.node.Load(), nil)
 	m.file(e, nil)
 	m.note(path, e.node.Load())
+}
+
+// grow counts what one node takes the place of another, of which either may be none.
+func (m *Cache) grow(old, now *Node) {
+	nodes, bytes := int64(0), int64(0)
+	if old != nil {
+		nodes, bytes = -1, -int64(len(old.Data))
+	}
+	if now != nil {
+		nodes, bytes = nodes+1, bytes+int64(len(now.Data))
+	}
+	m.size += bytes
+	m.kit.Count(telemetry.CacheNodes, nodes)
+	m.kit.Count(telemetry.CacheSize, bytes)
 }
 
 // parent returns the entry of a node's parent, nil if that is not mirrored, and the node's name in it.
@@ -309,8 +357,18 @@ func (m *Cache) current(at time.Time) {
 		m.doubt(at)
 		return
 	}
+	m.trusted()
 	m.staleSince = time.Time{}
 	m.tell(Current)
+}
+
+// trusted counts the mirror among the stale ones no longer.
+func (m *Cache) trusted() {
+	if m.counted {
+		m.counted = false
+		m.kit.Count(telemetry.CacheStale, -1)
+		m.kit.Took(telemetry.CacheStaleDuration, time.Since(m.staleSince))
+	}
 }
 
 // suspect notes when the connection goes, or is one to a server without a majority. That it is back is of no interest before everything was
@@ -332,6 +390,8 @@ func (m *Cache) suspect(ctx context.Context) {
 func (m *Cache) doubt(since time.Time) {
 	if m.staleSince.IsZero() {
 		m.staleSince = since
+		m.counted = true
+		m.kit.Count(telemetry.CacheStale, 1)
 		m.tell(Stale)
 	}
 }

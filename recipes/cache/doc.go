@@ -35,4 +35,9 @@
 // A node costs the servers two watches, one if it is ephemeral, and this process about 1.5 kB beside its path and data. To open a cache takes
 // two reads for each node, sixteen at a time; each change one or two; a reconnect as many as to open it. Readers take no locks and do not
 // wait for anything.
+//
+// # Looking at it
+//
+// [Cache.Status] tells how much there is and of when. With the client's MeterProvider there are bellwether.cache.nodes and .size, and
+// bellwether.cache.stale.count and .duration for mirrors that may be out of date.
 package cache

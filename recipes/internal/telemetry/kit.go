@@ -101,7 +101,7 @@ func newKit(tp trace.TracerProvider, mp metric.MeterProvider) *Kit {
 // Count adds to a count, or to a level.
 func (k *Kit) Count(m Metric, n int64) {
 	switch {
-	case k == nil:
+	case k == nil, n == 0:
 	case k.counts[m] != nil:
 		k.counts[m].Add(context.Background(), n)
 	default:
