@@ -45,4 +45,11 @@
 // removes it, and returns when that is certain.
 //
 // It costs two round trips and a watch to begin with, one round trip for each reconnect.
+//
+// # Looking at it
+//
+// [Node.Status] tells what is known of the node and why it is not there, and [Node.Inspect] asks the servers what is. With the client's
+// TracerProvider each time in which the node is wanted and not there is a span, node.wait, and each in which it is there another,
+// node.presence, linked to it; with its MeterProvider there are bellwether.node.wait.duration and .count, and
+// bellwether.node.presence.duration, .count and .lost.
 package node

@@ -34,7 +34,9 @@ func (n *Node) run() {
 	if !n.opts.Leave {
 		n.failure = n.remove(context.WithoutCancel(n.life), pauses)
 	}
-	n.note(Status{Err: cmp.Or(n.Status().Err, ErrClosed)}, 0)
+	last := cmp.Or(n.Status().Err, ErrClosed)
+	n.sight.end(last)
+	n.note(Status{Err: last}, 0)
 }
 
 // keepIn keeps the node until the session ends, or nobody wants it any more. What it sends it waits for, so that nothing is under way when
@@ -48,12 +50,15 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 		switch {
 		case err == nil:
 			pauses.policy.Reset()
+			n.sight.present(s, k.czxid)
 			n.note(Status{Present: true, Czxid: k.czxid}, wish)
 			again = k.nextTouch()
 		case s.Err() != nil:
+			n.sight.absent(s.Err())
 			n.note(Status{Err: s.Err()}, 0)
 			return
 		default:
+			n.sight.absent(err)
 			n.note(Status{Err: err}, 0)
 			if w == nil {
 				again = time.After(pauses.next())
@@ -72,6 +77,7 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 		case <-changed:
 		case <-again:
 		case <-s.Context().Done():
+			n.sight.absent(s.Err())
 			n.note(Status{Err: s.Err()}, 0)
 		case <-n.life.Done():
 		}
@@ -100,12 +106,14 @@ func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error)
 		got, stat, w, err := k.view.GetW(ctx, k.node.path)
 		switch {
 		case errors.Is(err, client.ErrNoNode):
+			k.node.sight.absent(errGone)
 			err = k.create(ctx, data)
 		case err != nil:
 			return nil, err
 		case !k.owns(&stat) && !k.mayTake(&stat, got):
 			return w, fmt.Errorf("%w: %s", ErrTaken, whose(&stat))
 		case !k.owns(&stat):
+			k.node.sight.absent(ErrTaken)
 			if k.took && pause(ctx, k.pauses.next()) != nil {
 				return nil, context.Cause(ctx)
 			}

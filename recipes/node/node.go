@@ -63,6 +63,7 @@ type Node struct {
 	closing sync.Once
 	removed chan struct{} // closed when nothing is left to do
 	failure error         // why it could not be removed; written before removed is closed
+	sight   *sight        // how it is seen; nil: not at all
 
 	mu      sync.Mutex
 	path    string // written by run alone, when a sequential node has got its name
@@ -97,6 +98,7 @@ func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts 
 		}
 	}
 	n.life, n.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	n.sight = n.look()
 	n.running.Go(n.run) // ends with life, or the client
 	if err := n.await(ctx, 1); err != nil {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

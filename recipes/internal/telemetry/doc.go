@@ -61,11 +61,12 @@
 //
 // Each has few values; paths, ids and tokens stand in spans alone.
 //
-//	bellwether.recipe       mutex, rwmutex.read, rwmutex.write, semaphore; election; barrier, double_barrier; ephemeral_node, ttl_node; counter
-//	bellwether.operation    the method, in lower case: update, …
-//	bellwether.end          why something is not held any more: released (resigned, left, closed), removed, session_lost, client_closed,
-//	                        and what the recipe knows besides: handed_over, term_over, suspended, revoked, …
-//	error.type              of failures: client.ErrorType's, and what the recipe knows besides: held
+//	bellwether.recipe       mutex, rwmutex.read, rwmutex.write, semaphore; election; barrier, double_barrier; ephemeral_node, sequential_node,
+//	                        persistent_node, ttl_node; counter
+//	bellwether.operation    the method: add, set, compare_and_swap, update
+//	bellwether.end          why something is not held any more: released, closed, resigned, removed, session_lost, client_closed, canceled,
+//	                        deadline_exceeded, and what a recipe knows besides: taken, term_over, suspended
+//	error.type              of failures: client.ErrorType's, and what a recipe knows besides: held, taken, overflow
 //
 // # Spans
 //
