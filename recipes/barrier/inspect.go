@@ -10,26 +10,26 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 )
 
-// Status is a Barrier as it stands on the servers.
-type Status struct {
+// State is a Barrier as it stands on the servers.
+type State struct {
 	Raised bool
 	Since  time.Time // by the servers' clock; zero if it is not raised
 }
 
 // Inspect returns the barrier as the server knows it that this client is connected to, in one request.
-func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
+func (b *Barrier) Inspect(ctx context.Context) (State, error) {
 	stat, raised, err := b.client.Exists(ctx, b.path)
 	if err != nil {
-		return Status{}, b.failed("inspect", err)
+		return State{}, b.failed("inspect", err)
 	}
 	if !raised {
-		return Status{}, nil
+		return State{}, nil
 	}
-	return Status{Raised: true, Since: stat.Ctime}, nil
+	return State{Raised: true, Since: stat.Ctime}, nil
 }
 
-// DoubleStatus is a Double as it stands on the servers.
-type DoubleStatus struct {
+// DoubleState is a Double as it stands on the servers.
+type DoubleState struct {
 	// Present are those who are there, in the order in which they came.
 	Present []Member
 	// Missing is how many more must come before the next round can begin, which waits for the end of a round that goes on.
@@ -55,15 +55,15 @@ type Member struct {
 
 // Inspect returns the meeting as the server knows it that this client is connected to. It changes nothing, and takes a request and one more for
 // each node; those that go meanwhile are left out.
-func (d *Double) Inspect(ctx context.Context) (DoubleStatus, error) {
+func (d *Double) Inspect(ctx context.Context) (DoubleState, error) {
 	s, err := d.inspect(ctx)
 	if err != nil {
-		return DoubleStatus{}, d.failed("inspect", err)
+		return DoubleState{}, d.failed("inspect", err)
 	}
 	return s, nil
 }
 
-func (d *Double) inspect(ctx context.Context) (s DoubleStatus, err error) {
+func (d *Double) inspect(ctx context.Context) (s DoubleState, err error) {
 	names, _, err := d.client.Children(ctx, d.path)
 	if err != nil && !errors.Is(err, client.ErrNoNode) {
 		return s, err
@@ -98,7 +98,7 @@ func (d *Double) inspect(ctx context.Context) (s DoubleStatus, err error) {
 }
 
 // count tells who is in, and how many are not, or not any more.
-func (s *DoubleStatus) count(d *Double, round []string, began int64) {
+func (s *DoubleState) count(d *Double, round []string, began int64) {
 	s.Missing = d.size
 	in := 0
 	for i := range s.Present {

@@ -35,14 +35,14 @@ func TestInspectDouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		p := newParty(t, 2, 3)
-		look := func() barrier.DoubleStatus {
+		look := func() barrier.DoubleState {
 			t.Helper()
 			time.Sleep(time.Second)
 			s, err := p.double(2).Inspect(ctx)
 			require.NoError(t, err)
 			return s
 		}
-		require.Equal(t, barrier.DoubleStatus{Missing: 2}, look())
+		require.Equal(t, barrier.DoubleState{Missing: 2}, look())
 		one := p.enter(ctx, 0)
 		s := look()
 		require.Equal(t, 1, s.Missing)

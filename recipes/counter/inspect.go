@@ -10,8 +10,8 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
-// Status is a counter as it stands on the servers.
-type Status struct {
+// State is a counter as it stands on the servers.
+type State struct {
 	Exists  bool // else it is 0, and has not been changed yet
 	Value   int64
 	Version int32     // how often it was changed since it was made, on 32 bits
@@ -33,19 +33,19 @@ type Change struct {
 
 // Inspect returns the counter as the server knows it that this client is connected to. It changes nothing, and takes three requests and one more
 // for each change under way. It fails with client/typed.ErrDecode if the node's data are no number.
-func (c *Counter) Inspect(ctx context.Context) (Status, error) {
+func (c *Counter) Inspect(ctx context.Context) (State, error) {
 	s, err := c.inspect(ctx)
 	if err != nil {
-		return Status{}, &client.Error{Op: "inspect", Path: c.path, Err: err}
+		return State{}, &client.Error{Op: "inspect", Path: c.path, Err: err}
 	}
 	return s, nil
 }
 
-func (c *Counter) inspect(ctx context.Context) (s Status, err error) {
+func (c *Counter) inspect(ctx context.Context) (s State, err error) {
 	v, stat, err := c.node.Get(ctx)
 	switch {
 	case err == nil:
-		s = Status{Exists: true, Value: v, Version: stat.Version, Since: stat.Ctime, Changed: stat.Mtime, Zxid: stat.Mzxid}
+		s = State{Exists: true, Value: v, Version: stat.Version, Since: stat.Ctime, Changed: stat.Mtime, Zxid: stat.Mzxid}
 	case !errors.Is(err, client.ErrNoNode):
 		return s, err
 	}

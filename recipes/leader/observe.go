@@ -67,8 +67,8 @@ func (e *Election) participants(ctx context.Context, line []ticket.Place) ([]Par
 	return all, nil
 }
 
-// Status is an election as it stands on the servers.
-type Status struct {
+// State is an election as it stands on the servers.
+type State struct {
 	// Candidates are all who stand, in order: the first leads, or is about to. Who looks on leaves nothing behind to be seen by.
 	Candidates []Participant
 	// Next is the path of the candidate the last leader handed over to, as long as others are ahead of it; else "".
@@ -79,8 +79,8 @@ type Status struct {
 
 // Inspect returns the election as the server knows it that this client is connected to. It changes nothing, and takes two requests and one
 // more for each candidate; those that go meanwhile are left out.
-func (e *Election) Inspect(ctx context.Context) (Status, error) {
-	var s Status
+func (e *Election) Inspect(ctx context.Context) (State, error) {
+	var s State
 	names, _, err := e.client.Children(ctx, e.path)
 	if errors.Is(err, client.ErrNoNode) {
 		return s, nil
@@ -102,7 +102,7 @@ func (e *Election) Inspect(ctx context.Context) (Status, error) {
 		data, _, err = e.client.Get(ctx, e.path)
 	}
 	if err != nil && !errors.Is(err, client.ErrNoNode) {
-		return Status{}, e.failed("inspect", err)
+		return State{}, e.failed("inspect", err)
 	}
 	if next, ok := strings.CutPrefix(string(data), note); ok {
 		next = join(e.path, next)

@@ -180,7 +180,7 @@ func TestInspect(t *testing.T) {
 		require.NoError(t, err)
 		all, err := e.Participants(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, leader.Status{Candidates: all, Foreign: []string{"notes"}}, s)
+		require.Equal(t, leader.State{Candidates: all, Foreign: []string{"notes"}}, s)
 		require.Len(t, all, 3)
 		require.Equal(t, "anna", all[0].ID)
 		require.Equal(t, term.Token(), all[0].Token)

@@ -8,8 +8,8 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 )
 
-// Standing is what stands at a path.
-type Standing struct {
+// State is what stands at a path.
+type State struct {
 	Exists  bool // else all is zero
 	Path    string
 	Data    []byte
@@ -21,16 +21,16 @@ type Standing struct {
 }
 
 // Inspect returns what stands at the node's path, whosever it is, as the server knows it that this client is connected to, in one request.
-func (n *Node) Inspect(ctx context.Context) (Standing, error) {
+func (n *Node) Inspect(ctx context.Context) (State, error) {
 	path := n.Path()
 	data, stat, err := n.client.Get(ctx, path)
 	switch {
 	case errors.Is(err, client.ErrNoNode):
-		return Standing{}, nil
+		return State{}, nil
 	case err != nil:
-		return Standing{}, n.failed("inspect", err)
+		return State{}, n.failed("inspect", err)
 	}
-	s := Standing{
+	s := State{
 		Exists: true, Path: path, Data: data, Session: stat.EphemeralOwner, Czxid: stat.Czxid, Created: stat.Ctime, Written: stat.Mtime,
 	}
 	wanted, _, _ := n.wanted()

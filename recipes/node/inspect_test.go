@@ -23,7 +23,7 @@ func TestInspect(t *testing.T) {
 				e := ensembletest.Start(t, 1, nil)
 				c, other := e.Connect(t), e.Connect(t)
 				n := mustKeep(t, c, "one", opts)
-				look := func() node.Standing {
+				look := func() node.State {
 					t.Helper()
 					s, err := n.Inspect(ctx)
 					require.NoError(t, err)
@@ -31,7 +31,7 @@ func TestInspect(t *testing.T) {
 				}
 				_, stat, err := other.Get(ctx, path)
 				require.NoError(t, err)
-				require.Equal(t, node.Standing{
+				require.Equal(t, node.State{
 					Exists: true, Path: path, Data: []byte("one"), Session: stat.EphemeralOwner, Own: true, Czxid: n.Status().Czxid,
 					Created: stat.Ctime, Written: stat.Mtime,
 				}, look())
