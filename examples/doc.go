@@ -1,6 +1,14 @@
-// Package examples holds one small runnable program per idea. Start with quickstart:
+// Package examples holds one small runnable program per idea. Each ends by itself within a few seconds, and needs nothing but Go: the
+// servers run inside the process. Start with quickstart:
 //
 //	go run ./examples/quickstart    # a lock that passes from hand to hand, and outlives a server
 //	go run ./examples/failover      # what servers do, and a program sees, when the leader is lost
 //	go run ./examples/scheduler     # a small service on several machines, and how to test one
+//
+// Then there is one for each thing that programs agree on:
+//
+//	go run ./examples/liveconfig     # settings that change while programs run, and nonsense that is kept out
+//
+// These run on other servers, too, Bellwether's or Apache ZooKeeper's, with -servers zk1:2181,zk2:2181: in a directory of their own below
+// /examples, which is gone when they have ended.
 package examples

@@ -1,0 +1,62 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// An example finds an empty place, whatever runs beside it, and leaves nothing behind, also when it fails.
+func TestPerform(t *testing.T) {
+	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true})
+	c := e.Connect(t)
+	_, err := c.Create(t.Context(), "/there", nil, nil) // nobody makes the chroot of a connect string
+	require.NoError(t, err)
+	failed := errors.New("no paper")
+	for name, servers := range map[string]string{"servers of its own": "", "servers elsewhere": e.ConnectString(), "a chroot": e.ConnectString() + "/there"} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 {
+				err := perform(t.Context(), io.Discard, servers, func(ctx context.Context, _ io.Writer, servers string) error {
+					c, err := client.Connect(ctx, servers, nil)
+					require.NoError(t, err)
+					defer c.Close()
+					children, _, err := c.Children(ctx, "/")
+					require.NoError(t, err)
+					require.Empty(t, children)
+					_, err = c.Create(ctx, "/left/behind", nil, &client.CreateOptions{Parents: client.PersistentParents})
+					require.NoError(t, err)
+					return failed
+				})
+				require.ErrorIs(t, err, failed)
+			}
+		})
+	}
+	for _, path := range []string{"/examples", "/there/examples"} {
+		children, _, err := c.Children(t.Context(), path)
+		require.NoError(t, err)
+		require.Empty(t, children)
+	}
+}
+
+// A context that has ended is no reason to leave anything behind.
+func TestPerformIsInterrupted(t *testing.T) {
+	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true})
+	ctx, interrupt := context.WithCancel(t.Context())
+	err := perform(ctx, io.Discard, e.ConnectString(), func(ctx context.Context, _ io.Writer, _ string) error {
+		interrupt()
+		return ctx.Err()
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	children, _, err := e.Connect(t).Children(t.Context(), "/examples")
+	require.NoError(t, err)
+	require.Empty(t, children)
+}
