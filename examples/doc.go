@@ -8,6 +8,7 @@
 // Then there is one for each thing that programs agree on:
 //
 //	go run ./examples/liveconfig     # settings that change while programs run, and nonsense that is kept out
+//	go run ./examples/naming         # ids without end, names for good, numbers on loan
 //
 // These run on other servers, too, Bellwether's or Apache ZooKeeper's, with -servers zk1:2181,zk2:2181: in a directory of their own below
 // /examples, which is gone when they have ended.
