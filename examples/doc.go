@@ -10,6 +10,7 @@
 //	go run ./examples/liveconfig     # settings that change while programs run, and nonsense that is kept out
 //	go run ./examples/naming         # ids without end, names for good, numbers on loan
 //	go run ./examples/batch          # workers that begin and end together, and one that dies in between
+//	go run ./examples/rate           # a limit that all processes keep together
 //
 // These run on other servers, too, Bellwether's or Apache ZooKeeper's, with -servers zk1:2181,zk2:2181: in a directory of their own below
 // /examples, which is gone when they have ended.
