@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/bellwether-zk/bellwether/ensemble"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestStory(t *testing.T) {
+	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true, Server: ensemble.Options{TickTime: 200 * time.Millisecond}})
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), &out, e.ConnectString()))
+	require.Regexp(t, regexp.MustCompile(`There are 10 boxes.
+anna holds the lock, with token \d+, and finds 10 boxes.
+anna's machine stands still.
+ben holds the lock, with token \d+, and finds 10 boxes.
+ben takes 4 and writes 6.
+anna takes 3 and writes 7: refused: token \d+ comes after token \d+.
+anna's lock has ended meanwhile: session expired.*
+anna holds the lock, with token \d+, and finds 6 boxes.
+anna takes 3 and writes 3.
+$`), out.String())
+}
+
+// Whoever has seen the file under a greater token may rely on it, and so may who reads it after a restart.
+func TestStock(t *testing.T) {
+	s := &Stock{path: filepath.Join(t.TempDir(), "stock")}
+	boxes, err := s.Load(1)
+	require.NoError(t, err)
+	require.Zero(t, boxes)
+	require.NoError(t, s.Store(1, 5))
+	require.NoError(t, s.Store(1, 6), "once more under the same hold")
+	boxes, err = s.Load(9)
+	require.NoError(t, err)
+	require.Equal(t, 6, boxes)
+
+	for _, s := range []*Stock{s, {path: s.path}} {
+		require.ErrorIs(t, s.Store(8, 1), errLate)
+		_, err = s.Load(8)
+		require.ErrorIs(t, err, errLate)
+		boxes, err = s.Load(9)
+		require.NoError(t, err)
+		require.Equal(t, 6, boxes)
+	}
+}
