@@ -1,0 +1,316 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/recipes/queue"
+)
+
+// waysToFail are what may become of one request: it is lost, its reply is, or the connection breaks behind it.
+var waysToFail = map[string]func(p *proxy.Proxy, op proxy.Op, skip int) *proxy.Fault{
+	"request": func(p *proxy.Proxy, op proxy.Op, skip int) *proxy.Fault {
+		return p.Lose(proxy.Request(op, "").Skip(skip))
+	},
+	"reply": func(p *proxy.Proxy, op proxy.Op, skip int) *proxy.Fault {
+		return p.Lose(proxy.Reply(op, "").Skip(skip))
+	},
+	"cut": func(p *proxy.Proxy, op proxy.Op, skip int) *proxy.Fault {
+		return p.Cut(proxy.Request(op, "").Skip(skip))
+	},
+}
+
+// Q1, Q2: whatever is lost with one connection, an item is put once, taken, and done once, and all who did so know it.
+func TestOneLossAtEachStep(t *testing.T) {
+	for way, fail := range waysToFail {
+		for _, who := range []int{0, 1} {
+			synctest.Test(t, func(t *testing.T) {
+				e := ensembletest.Start(t, 1, nil)
+				struck := 0
+				for _, op := range []proxy.Op{proxy.OpMulti, proxy.OpCreate, proxy.OpGetData, proxy.OpGetChildren, proxy.OpExists, proxy.OpDelete} {
+					for skip := range 3 {
+						both := []*client.Client{e.Connect(t), e.Connect(t)}
+						f := fail(e.Proxy(both[who]), op, skip)
+						mustHandOver(t, both[0], both[1], fmt.Sprint(way, who, op, skip))
+						struck += f.Strikes()
+						f.End()
+						require.NoError(t, both[0].Close())
+						require.NoError(t, both[1].Close())
+						mustBeGone(t, e)
+					}
+				}
+				require.GreaterOrEqual(t, struck, 6, "%s of %d", way, who)
+			})
+		}
+	}
+}
+
+// mustHandOver lets one client put three items, and the other do them, each once.
+func mustHandOver(t *testing.T, from, to *client.Client, during string) {
+	t.Helper()
+	in, out := queue.New(from, path, &queue.Options{MaxItems: 3}), queue.New(to, path, nil)
+	got := make(chan string)
+	go func() { // ends with the third item
+		defer close(got)
+		for range 3 {
+			d := mustTake(t, out)
+			if d.Attempt() != 1 {
+				t.Errorf("%s: attempt %d", during, d.Attempt())
+			}
+			got <- string(d.Data())
+			if err := d.Ack(t.Context()); err != nil {
+				t.Error(during, err)
+			}
+		}
+	}()
+	for i := range 3 {
+		mustPut(t, in, item("%d", i))
+		require.Equal(t, fmt.Sprint(i), <-got, during)
+	}
+	for range got {
+		t.Error("done twice", during)
+	}
+	_, err := out.TryTake(t.Context())
+	require.ErrorIs(t, err, queue.ErrEmpty, during)
+}
+
+// Q3: a consumer whose session has ended in the middle of its work, and who does not look, has no effect beside that of the next.
+func TestTwoAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 3, nil)
+		c := e.Connect(t)
+		q, other := queue.New(c, path, nil), queue.New(e.Connect(t), path, nil)
+		mustPut(t, other, item("a"), item("b"))
+		first := mustTake(t, q)
+		e.CutClient(c)
+		mustTake(t, other) // b
+		second := mustTake(t, other)
+		select {
+		case <-first.Context().Done():
+		default:
+			t.Error("it is given to another while it is claimed")
+		}
+		require.Equal(t, first.Name(), second.Name())
+		require.Greater(t, second.Token(), first.Token())
+		require.Equal(t, 2, second.Attempt())
+		e.Heal()
+		_, err := c.AwaitSession(ctx)
+		require.NoError(t, err)
+		require.ErrorIs(t, first.Ack(ctx, client.CreateOp("/done", nil, nil)), client.ErrSessionExpired)
+		_, err = c.Multi(ctx, append(first.Guard(), client.CreateOp("/done", nil, nil))...)
+		require.ErrorIs(t, err, client.ErrBadVersion, "in another session, where the claim stands by the same name")
+		require.NoError(t, second.Ack(ctx, client.CreateOp("/done", nil, nil)))
+		n, err := other.Len(ctx)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	})
+}
+
+// Q6: a put that fails is told, and hinders no other.
+func TestPutThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		_, err := c.Create(ctx, "/work", nil, nil)
+		require.NoError(t, err)
+		_, err = c.Create(ctx, path, nil, &client.CreateOptions{ACL: client.WorldACL(client.PermRead | client.PermAdmin)})
+		require.NoError(t, err)
+		for _, max := range []int{0, 1} {
+			q := queue.New(c, path, &queue.Options{MaxItems: max})
+			require.ErrorIs(t, q.Put(ctx, item("x")), client.ErrNoAuth)
+		}
+		_, err = c.SetACL(ctx, path, client.WorldACL(client.PermAll), client.AnyVersion)
+		require.NoError(t, err)
+		mustPut(t, queue.New(c, path, &queue.Options{MaxItems: 1}), item("x"))
+	})
+}
+
+// Q7: of those who wait one looks on, and one is woken by an item; and consumers who are at it at the same time seldom want the same.
+func TestNoHerd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		const consumers = 20
+		var asked [consumers]atomic.Int32
+		type delivered struct {
+			who int
+			*queue.Delivery
+		}
+		got := make(chan delivered)
+		for i := range consumers {
+			c, err := client.Connect(ctx, e.ConnectString(), &client.Options{Dialer: e.Dial, Hooks: client.Hooks{Done: func(client.OperationDone) { asked[i].Add(1) }}})
+			require.NoError(t, err)
+			defer c.Close()
+			go func() { // ends with its item
+				got <- delivered{i, mustTake(t, queue.New(c, path, nil))}
+			}()
+			time.Sleep(time.Second)
+		}
+		var before [consumers]int32
+		for i := range asked {
+			before[i] = asked[i].Load()
+		}
+		mustPut(t, queue.New(e.Connect(t), path, nil), item("x"))
+		d := <-got
+		synctest.Wait()
+		require.NoError(t, d.Ack(ctx))
+		synctest.Wait()
+		woken := 0
+		for i := range asked {
+			if i != d.who && asked[i].Load() != before[i] {
+				woken++
+			}
+		}
+		require.Equal(t, 1, woken, "the next in line, who looks on now")
+		mustPut(t, queue.New(e.Connect(t), path, nil), make([]queue.Item, consumers-1)...)
+		for range consumers - 1 {
+			<-got
+		}
+	})
+}
+
+// A Take whose context ends leaves nothing claimed, whatever was on its way, and has made no attempt.
+func TestTakeIsCancelled(t *testing.T) {
+	for ms := 1; ms < 55; ms += 3 {
+		synctest.Test(t, func(t *testing.T) {
+			e := ensembletest.Start(t, 1, nil)
+			c := e.Connect(t)
+			q := queue.New(c, path, nil)
+			mustPut(t, q, item("x"))
+			e.Proxy(c).Delay(proxy.Request(proxy.OpAll, "").Always(), 5*time.Millisecond)
+			e.Proxy(c).Delay(proxy.Reply(proxy.OpAll, "").Always(), 5*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(ms)*time.Millisecond)
+			defer cancel()
+			d, err := q.Take(ctx)
+			if err == nil {
+				require.NoError(t, d.Release(t.Context()))
+			} else {
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.NotErrorIs(t, err, client.ErrUnknown)
+			}
+			other := e.Connect(t)
+			d = mustTake(t, queue.New(other, path, nil))
+			require.Equal(t, 1, d.Attempt())
+			require.NoError(t, d.Ack(t.Context()))
+			require.NoError(t, c.Close())
+			require.NoError(t, other.Close())
+			mustBeGone(t, e)
+		})
+	}
+}
+
+// Who waits in vain leaves the line, wherever it stands, and the others go on.
+func TestWaitIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		q := queue.New(e.Connect(t), path, nil)
+		got := make(chan *queue.Delivery)
+		for i := range 6 {
+			go func() { // ends with its context, or the item
+				ctx := t.Context()
+				if i < 5 {
+					soon, cancel := context.WithTimeout(ctx, time.Duration(1+(i*3)%5)*time.Second)
+					defer cancel()
+					ctx = soon
+				}
+				q := q
+				if i%2 == 0 {
+					q = queue.New(e.Connect(t), path, nil)
+				}
+				d, err := q.Take(ctx)
+				if i < 5 && !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(i, err)
+				}
+				got <- d
+			}()
+			synctest.Wait()
+		}
+		for range 5 {
+			require.Nil(t, <-got)
+		}
+		mustPut(t, q, item("x"))
+		require.NoError(t, (<-got).Ack(t.Context()))
+	})
+}
+
+// An Ack whose context ends says that it does not know, and another finds out.
+func TestAckIsCancelled(t *testing.T) {
+	for _, lose := range []func(proxy.Op, string) proxy.Match{proxy.Request, proxy.Reply} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			e := ensembletest.Start(t, 1, nil)
+			c := e.Connect(t)
+			q := queue.New(c, path, nil)
+			mustPut(t, q, item("x"))
+			d := mustTake(t, q)
+			f := e.Proxy(c).Freeze(lose(proxy.OpMulti, ""))
+			soon, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+			defer cancel()
+			require.ErrorIs(t, d.Ack(soon), client.ErrUnknown)
+			go func() { // ends with the sleep
+				time.Sleep(time.Second)
+				f.End()
+			}()
+			require.NoError(t, d.Ack(ctx))
+			require.NoError(t, c.Close())
+			mustBeGone(t, e)
+		})
+	}
+}
+
+// A Put, or an Ack, on its way when its session ends, says that it does not know; the key of an item, or an effect, tells.
+func TestUnknown(t *testing.T) {
+	for _, lose := range []func(proxy.Op, string) proxy.Match{proxy.Request, proxy.Reply} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			e := ensembletest.Start(t, 1, nil)
+			c := e.Connect(t)
+			q := queue.New(c, path, nil)
+			mustPut(t, q, item("x"))
+			d := mustTake(t, q)
+			errs := make(chan error, 2)
+			f := e.Proxy(c).Freeze(lose(proxy.OpMulti, "").Always())
+			go func() { errs <- q.Put(ctx, queue.Item{Key: "k"}) }() // end with their sessions
+			go func() { errs <- d.Ack(ctx, client.CreateOp("/effect", nil, nil)) }()
+			time.Sleep(time.Second)
+			e.CutClient(c)
+			for range 2 {
+				require.ErrorIs(t, <-errs, client.ErrUnknown)
+			}
+			require.ErrorIs(t, d.Ack(ctx), client.ErrUnknown, "it stays so")
+			f.End()
+			e.Heal()
+			_, err := c.AwaitSession(ctx)
+			require.NoError(t, err)
+			if err := q.Put(ctx, queue.Item{Key: "k"}); err != nil {
+				require.ErrorIs(t, err, queue.ErrDuplicate)
+			}
+			time.Sleep(time.Minute)
+			_, done, err := c.Exists(ctx, "/effect")
+			require.NoError(t, err)
+			n := 0
+			for {
+				d, err := q.TryTake(ctx)
+				if errors.Is(err, queue.ErrEmpty) {
+					break
+				}
+				require.NoError(t, err)
+				require.NoError(t, d.Ack(ctx))
+				n++
+			}
+			require.Equal(t, map[bool]int{true: 1, false: 2}[done], n)
+		})
+	}
+}

@@ -1,0 +1,587 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/recipes/queue"
+)
+
+var (
+	faultRuns = flag.Int("queue.runs", 3, "how many runs with faults there are, of which a half have three servers")
+	faultSeed = flag.Uint64("queue.seed", 0, "the first run's; 0: a random one")
+)
+
+// tally is what came of all runs.
+type tally struct{ items, deliveries, acks, unknown, dead, struck int }
+
+// Items among faults of all kinds: each that was put is done once, or is a dead letter, or its producer was told that it does not know; nobody is given
+// what another has; whoever is told that it has done an item has, and the others have not; and nothing is left in the end.
+func TestQueueAmongFaults(t *testing.T) {
+	first := *faultSeed
+	if first == 0 {
+		first = rand.Uint64()
+	}
+	t.Logf("seed %d", first)
+	var sum tally
+	faults := map[string]int{}
+	for i := range *faultRuns {
+		seed := first + uint64(i)
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, seed, faults)
+			defer func() {
+				if t.Failed() {
+					t.Logf("it was seed %d: %+v", seed, w.opts)
+				}
+			}()
+			w.run()
+			sum.add(w.tally)
+		})
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%+v, faults %v", sum, faults)
+	require.Greater(t, sum.acks, 20**faultRuns)
+	require.Greater(t, sum.struck, *faultRuns)
+}
+
+func (a *tally) add(b tally) {
+	a.items += b.items
+	a.deliveries += b.deliveries
+	a.acks += b.acks
+	a.unknown += b.unknown
+	a.dead += b.dead
+	a.struck += b.struck
+}
+
+// A world is a queue with producers and consumers, and a checker that sees all they do.
+type world struct {
+	t       *testing.T
+	e       *ensembletest.Ensemble
+	r       *rand.Rand
+	opts    queue.Options
+	faults  map[string]int
+	ordered bool // one consumer, that is never in a hurry: it must see the order
+
+	mu     sync.Mutex
+	sent   map[string]*record
+	forced map[int64]bool // tokens of claims that were removed by hand, and sessions that were ended so: nobody can know before
+	last   string         // the name of the last item that was given out for the first time
+	tally
+	struckBy []*proxy.Fault
+	clients  map[*client.Client]bool
+	spare    []*client.Client
+}
+
+// A record is what is known of an item.
+type record struct {
+	put     error // nil: it is there
+	holder  *queue.Delivery
+	token   int64
+	nacked  int    // for certain
+	done    string // the delivery that has done it
+	perhaps map[string]bool
+}
+
+func newWorld(t *testing.T, seed uint64, faults map[string]int) *world {
+	r := rand.New(rand.NewPCG(seed, 1))
+	w := &world{t: t, r: r, faults: faults, sent: map[string]*record{}, forced: map[int64]bool{}, clients: map[*client.Client]bool{}}
+	w.ordered = seed%4 < 2 && r.IntN(2) == 0
+	w.opts = queue.Options{Order: queue.Order(r.IntN(4)), MaxAttempts: 4, Window: 1 + r.IntN(8)}
+	if w.ordered {
+		w.opts.Order = queue.FIFO
+	}
+	if r.IntN(2) == 0 {
+		w.opts.MaxItems = 3 + r.IntN(10)
+	}
+	if r.IntN(2) == 0 {
+		w.opts.MaxWork = 4 * time.Second
+	}
+	servers := 1 + 2*int(seed%2)
+	w.e = ensembletest.Start(t, servers, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second, TickTime: time.Second}})
+	return w
+}
+
+func (w *world) upTo(r *rand.Rand, d time.Duration) time.Duration {
+	return time.Duration(r.Int64N(int64(d)))
+}
+
+func (w *world) run() {
+	t := w.t
+	admin := w.e.Connect(t)
+	_, err := admin.Create(t.Context(), "/effects", nil, nil)
+	require.NoError(t, err)
+	for range 10 {
+		w.spare = append(w.spare, w.e.Connect(t))
+	}
+	stop, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var producers, consumers sync.WaitGroup
+	for i := range 2 {
+		r := rand.New(rand.NewPCG(w.r.Uint64(), 2))
+		c := w.client()
+		producers.Go(func() { w.produce(i, c, r) })
+	}
+	n := 3
+	if w.ordered {
+		n = 1
+	}
+	for range n {
+		r := rand.New(rand.NewPCG(w.r.Uint64(), 3))
+		c := w.client()
+		consumers.Go(func() { w.consume(stop, c, r) })
+	}
+	for range 25 {
+		w.fault(admin)
+		time.Sleep(w.upTo(w.r, 5*time.Second))
+	}
+	w.heal()
+	producers.Wait()
+	w.drain(admin)
+	cancel()
+	consumers.Wait()
+	for c := range w.clients {
+		require.NoError(t, c.Close())
+	}
+	for _, c := range w.spare {
+		require.NoError(t, c.Close())
+	}
+	w.check(admin)
+}
+
+// client takes a client that faults may strike, nil if there is none left.
+func (w *world) client() *client.Client {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.spare) == 0 {
+		return nil
+	}
+	c := w.spare[0]
+	w.spare = w.spare[1:]
+	w.clients[c] = true
+	return c
+}
+
+// replace closes a client, which is the end of all it had, and takes another.
+func (w *world) replace(c *client.Client) *client.Client {
+	w.mu.Lock()
+	delete(w.clients, c)
+	w.mu.Unlock()
+	_ = c.Close() // the servers may not be there
+	return w.client()
+}
+
+// mayReplace tells whether there is another client.
+func (w *world) mayReplace() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.spare) > 0
+}
+
+// produce puts items, with patience or without.
+func (w *world) produce(who int, c *client.Client, r *rand.Rand) {
+	q := queue.New(c, path, &w.opts)
+	for i := 0; i < 25; {
+		var items []queue.Item
+		for range 1 + r.IntN(3) {
+			item := queue.Item{Data: fmt.Appendf(nil, "%d-%d", who, i)}
+			switch w.opts.Order {
+			case queue.ByPriority:
+				item.Priority = int32(r.IntN(5) - 2)
+			case queue.ByTime:
+				item.At = time.Now().Add(w.upTo(r, 5*time.Second))
+			case queue.ByID:
+				item.ID = fmt.Sprint(r.IntN(3))
+			}
+			if r.IntN(3) == 0 {
+				item.Key = string(item.Data)
+			}
+			items = append(items, item)
+			i++
+		}
+		w.mu.Lock()
+		for _, item := range items {
+			w.sent[string(item.Data)] = &record{put: client.ErrUnknown, perhaps: map[string]bool{}} // it may be taken before Put returns
+		}
+		w.mu.Unlock()
+		ctx, cancel := context.WithTimeout(w.t.Context(), w.upTo(r, time.Minute))
+		err := q.Put(ctx, items...)
+		cancel()
+		w.mu.Lock()
+		for _, item := range items {
+			w.sent[string(item.Data)].put = err
+			w.items++
+		}
+		w.mu.Unlock()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, client.ErrUnknown) {
+			w.t.Error("put", err)
+		}
+		time.Sleep(w.upTo(r, 3*time.Second))
+	}
+}
+
+// consume takes items until stop.
+func (w *world) consume(stop context.Context, c *client.Client, r *rand.Rand) {
+	q := queue.New(c, path, &w.opts)
+	for stop.Err() == nil {
+		ctx, cancel := stop, context.CancelFunc(func() {})
+		if !w.ordered {
+			ctx, cancel = context.WithTimeout(stop, w.upTo(r, 20*time.Second))
+		}
+		n := 1
+		if r.IntN(4) == 0 && !w.ordered {
+			n = 3
+		}
+		all, err := q.TakeUpTo(ctx, n)
+		cancel()
+		if err != nil && (ctx.Err() == nil || errors.Is(err, client.ErrUnknown)) {
+			w.t.Error("take", err)
+		}
+		var working sync.WaitGroup
+		r := rand.New(rand.NewPCG(r.Uint64(), 4))
+		for _, d := range all {
+			w.began(d)
+		}
+		crash := len(all) > 0 && r.IntN(15) == 0 && w.mayReplace()
+		for _, d := range all {
+			r := rand.New(rand.NewPCG(r.Uint64(), 5))
+			working.Go(func() { w.work(d, r, crash) })
+		}
+		working.Wait()
+		if crash {
+			if c = w.replace(c); c == nil {
+				return // another was quicker; the other consumers go on
+			}
+			q = queue.New(c, path, &w.opts)
+		}
+	}
+}
+
+// began checks that an item may be given out.
+func (w *world) began(d *queue.Delivery) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deliveries++
+	rec := w.sent[string(d.Data())]
+	if d.Context().Err() != nil || w.forced[d.Token()] || w.forced[d.Session().ID()] {
+		return // it was over before it was given out
+	}
+	switch {
+	case rec == nil:
+		w.t.Errorf("%q was never put", d.Data())
+		return
+	case rec.put != nil && !errors.Is(rec.put, client.ErrUnknown):
+		w.t.Errorf("%q was not put: %v", d.Data(), rec.put)
+	case rec.done != "":
+		w.t.Errorf("%q is given out when it is done", d.Data())
+	case d.Token() <= rec.token:
+		w.t.Errorf("%q: token %d after %d", d.Data(), d.Token(), rec.token)
+	case d.Attempt() <= rec.nacked:
+		w.t.Errorf("%q: attempt %d after %d were given back", d.Data(), d.Attempt(), rec.nacked)
+	case d.Attempt() > w.opts.MaxAttempts:
+		w.t.Errorf("%q: attempt %d", d.Data(), d.Attempt())
+	}
+	if rec.holder != nil && !w.forced[rec.token] && !w.forced[rec.holder.Session().ID()] {
+		select {
+		case <-rec.holder.Context().Done():
+		default:
+			w.t.Errorf("%q is given out to %v while %v has it", d.Data(), d.Session(), rec.holder.Session())
+		}
+	}
+	if w.ordered && d.Attempt() == 1 && rec.token == 0 { // what was given back by one whose session has ended may come late
+		if d.Name() < w.last {
+			w.t.Errorf("%s after %s", d.Name(), w.last)
+		}
+		w.last = d.Name()
+	}
+	rec.holder, rec.token = d, d.Token()
+}
+
+// work does an item, or does not.
+func (w *world) work(d *queue.Delivery, r *rand.Rand, crash bool) {
+	timer := time.NewTimer(w.upTo(r, 3*time.Second))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-d.Context().Done():
+	}
+	if crash {
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), w.upTo(r, 20*time.Second))
+	if r.IntN(8) == 0 {
+		ctx, cancel = context.WithTimeout(w.t.Context(), w.upTo(r, 50*time.Millisecond))
+	}
+	defer cancel()
+	switch kind := r.IntN(20); {
+	case kind < 13:
+		w.ack(ctx, d)
+	case kind < 16:
+		err := d.Nack(ctx, time.Duration(r.IntN(2))*w.upTo(r, 8*time.Second), errors.New("no"))
+		w.gaveBack(d, "nack", err, 1)
+	case kind < 18:
+		w.gaveBack(d, "release", d.Release(ctx), 0)
+	case w.opts.MaxWork > 0:
+		<-d.Context().Done() // it takes too long
+	default:
+		w.ack(w.t.Context(), d)
+	}
+	<-w.finally(d)
+}
+
+// finally lets a delivery that is still held be given back, for nobody would have it else.
+func (w *world) finally(d *queue.Delivery) <-chan struct{} {
+	if d.Context().Err() == nil {
+		if err := d.Release(w.t.Context()); err != nil {
+			w.known(d, "release", err)
+		}
+	}
+	return d.Context().Done()
+}
+
+func (w *world) ack(ctx context.Context, d *queue.Delivery) {
+	id := fmt.Sprint(d.Token())
+	effect := client.CreateOp("/effects/"+string(d.Data()), []byte(id), nil)
+	w.mu.Lock()
+	rec := w.sent[string(d.Data())]
+	rec.perhaps[id] = true
+	w.mu.Unlock()
+	err := d.Ack(ctx, effect)
+	if errors.Is(err, client.ErrUnknown) && errors.Is(err, context.DeadlineExceeded) {
+		err = d.Ack(w.t.Context(), effect) // finds out
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err == nil && rec.done != "":
+		w.t.Errorf("%q is done twice", d.Data())
+	case err == nil:
+		rec.done = id
+		w.acks++
+	case errors.Is(err, client.ErrUnknown):
+		w.unknown++
+		return
+	default:
+		delete(rec.perhaps, id)
+		if errors.Is(err, client.ErrNodeExists) {
+			w.t.Errorf("%q was done before: %v", d.Data(), err)
+		}
+		w.known(d, "ack", err)
+	}
+}
+
+func (w *world) gaveBack(d *queue.Delivery, how string, err error, counts int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.sent[string(d.Data())].nacked += counts
+		return
+	}
+	w.known(d, how, err)
+}
+
+// known complains of an error that nobody could expect.
+func (w *world) known(d *queue.Delivery, how string, err error) {
+	for _, why := range []error{client.ErrUnknown, client.ErrSessionExpired, client.ErrClosed, queue.ErrLost, queue.ErrTooLong, queue.ErrFinished} {
+		if errors.Is(err, why) {
+			return
+		}
+	}
+	w.t.Errorf("%s %q: %v", how, d.Data(), err)
+}
+
+// fault lets one thing go wrong.
+func (w *world) fault(admin *client.Client) {
+	w.mu.Lock()
+	var all []*client.Client
+	for c := range w.clients {
+		all = append(all, c)
+	}
+	w.mu.Unlock()
+	c := all[w.r.IntN(len(all))]
+	servers := w.e.Servers()
+	server := servers[w.r.IntN(len(servers))]
+	later := func(f func()) { time.AfterFunc(w.upTo(w.r, 12*time.Second), f) }
+	p := w.e.Proxy(c)
+	ops := []proxy.Op{proxy.OpMulti, proxy.OpMulti, proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpGetChildren, proxy.OpSync}
+	op := ops[w.r.IntN(len(ops))]
+	strike := func(f *proxy.Fault) *proxy.Fault {
+		w.struckBy = append(w.struckBy, f)
+		return f
+	}
+	soon, cancel := context.WithTimeout(w.t.Context(), time.Second)
+	defer cancel()
+	kinds := []struct {
+		name string
+		do   func()
+	}{
+		{"lost reply", func() { strike(p.Lose(proxy.Reply(op, "").Skip(w.r.IntN(3)))) }},
+		{"lost request", func() { strike(p.Lose(proxy.Request(op, "").Skip(w.r.IntN(3)))) }},
+		{"cut behind", func() { strike(p.Cut(proxy.Request(op, "").Times(2))) }},
+		{"frozen reply", func() { later(strike(p.Freeze(proxy.Reply(op, ""))).End) }},
+		{"frozen request", func() { later(strike(p.Freeze(proxy.Request(op, ""))).End) }},
+		{"late", func() {
+			later(strike(p.Delay(proxy.Reply(proxy.OpAll, "").Always(), w.upTo(w.r, time.Second))).End)
+		}},
+		{"drop", func() { w.e.Drop(c) }},
+		{"cut client", func() { w.e.CutClient(c); later(w.e.Heal) }},
+		{"cut from leader", func() { w.e.CutFromLeader(server.ID()); later(w.e.Heal) }},
+		{"pause", func() {
+			if server.Running() {
+				server.Pause()
+				later(server.Resume)
+			}
+		}},
+		{"kill", func() {
+			if server.Running() {
+				server.Kill()
+				later(func() { _ = server.Restart(context.Background()) })
+			}
+		}},
+		{"expired", func() {
+			w.mu.Lock()
+			w.forced[c.Session().ID()] = true
+			w.mu.Unlock()
+			_ = w.e.Expire(soon, c)
+		}},
+		{"swept", func() { _, _ = w.e.Sweep(soon) }},
+		{"foreign child", func() {
+			_, _ = admin.Create(soon, path+"/x-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
+		}},
+		{"claim removed", func() { w.removeClaim(soon, admin) }},
+	}
+	k := kinds[w.r.IntN(len(kinds))]
+	w.faults[k.name]++
+	k.do()
+}
+
+// removeClaim removes a claim of somebody's, who cannot know before another has the item.
+func (w *world) removeClaim(ctx context.Context, admin *client.Client) {
+	names, _, err := admin.Children(ctx, path+"-claims")
+	if err != nil || len(names) == 0 {
+		return
+	}
+	claim, there, err := admin.Exists(ctx, path+"-claims/"+names[0])
+	if err != nil || !there {
+		return
+	}
+	item, there, err := admin.Exists(ctx, path+"/"+names[0])
+	if err != nil || !there || item.Mzxid != claim.Czxid {
+		return // another claim's
+	}
+	w.mu.Lock()
+	w.forced[claim.Czxid] = true
+	w.mu.Unlock()
+	_, _ = admin.Multi(ctx, client.CheckOp(path+"/"+names[0], item.Version), client.DeleteOp(path+"-claims/"+names[0], client.AnyVersion))
+}
+
+// heal ends all that is wrong.
+func (w *world) heal() {
+	time.Sleep(13 * time.Second) // what was to end by itself has
+	w.e.Heal()
+	for _, f := range w.struckBy {
+		f.End()
+		if f.Strikes() > 0 {
+			w.struck++
+		}
+	}
+	for _, s := range w.e.Servers() {
+		s.Resume()
+		if !s.Running() {
+			require.NoError(w.t, s.Restart(w.t.Context()))
+		}
+	}
+	_, err := w.e.WaitLeader(w.t.Context())
+	require.NoError(w.t, err)
+	time.Sleep(30 * time.Second)
+}
+
+// drain waits until there is nothing to do any more.
+func (w *world) drain(admin *client.Client) {
+	q := queue.New(admin, path, &w.opts)
+	for range 600 {
+		st, err := q.Inspect(w.t.Context())
+		require.NoError(w.t, err)
+		if len(st.Items) == 0 {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	st, _ := q.Inspect(w.t.Context())
+	require.Empty(w.t, st.Items, "in ten minutes")
+}
+
+// check compares what has come of each item with what everybody was told.
+func (w *world) check(admin *client.Client) {
+	ctx := w.t.Context()
+	q := queue.New(admin, path, &w.opts)
+	letters, err := q.DeadLetters(ctx)
+	require.NoError(w.t, err)
+	dead := map[string]queue.Dead{}
+	for _, d := range letters {
+		dead[string(d.Item.Data)] = d
+		require.Equal(w.t, w.opts.MaxAttempts, d.Attempts)
+		require.NotEmpty(w.t, d.Reason)
+		require.NoError(w.t, q.Discard(ctx, d.Name))
+	}
+	require.Len(w.t, dead, len(letters), "none is there twice")
+	w.dead += len(dead)
+	effects, _, err := admin.Children(ctx, "/effects")
+	require.NoError(w.t, err)
+	found := map[string]string{}
+	for _, name := range effects {
+		data, _, err := admin.Get(ctx, "/effects/"+name)
+		require.NoError(w.t, err)
+		found[name] = string(data)
+	}
+	for name, rec := range w.sent {
+		by, done := found[name]
+		_, buried := dead[name]
+		switch {
+		case done && buried:
+			w.t.Errorf("%s is done, and a dead letter", name)
+		case rec.put == nil && !done && !buried:
+			w.t.Errorf("%s is lost", name)
+		case rec.put != nil && !errors.Is(rec.put, client.ErrUnknown) && (done || buried):
+			w.t.Errorf("%s is there, and was not put: %v", name, rec.put)
+		case rec.done != "" && by != rec.done:
+			w.t.Errorf("%s was done by %s and not by %s, who was told so", name, by, rec.done)
+		case rec.done == "" && done && !rec.perhaps[by]:
+			w.t.Errorf("%s was done by %s, who was told that it has not", name, by)
+		}
+	}
+	time.Sleep(30 * time.Second) // sessions that were lost are over
+	w.mustLeaveNothing(admin)
+}
+
+func (w *world) mustLeaveNothing(admin *client.Client) {
+	require.NoError(w.t, w.e.WaitCaughtUp(w.t.Context()))
+	require.NoError(w.t, admin.Sync(w.t.Context(), path))
+	for _, suffix := range []string{"", "-claims", "-later", "-dead", "-keys", "-marks", "-takers", "-putters"} {
+		names, _, err := admin.Children(w.t.Context(), path+suffix)
+		if err != nil {
+			require.ErrorIs(w.t, err, client.ErrNoNode)
+		}
+		for _, name := range names {
+			stat, there, err := admin.Exists(w.t.Context(), path+suffix+"/"+name)
+			require.NoError(w.t, err)
+			if there && stat.EphemeralOwner != admin.Session().ID() && !strings.HasPrefix(name, "x-") {
+				w.t.Errorf("left: %s%s/%s", path, suffix, name)
+			}
+		}
+	}
+}
