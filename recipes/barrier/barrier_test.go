@@ -19,6 +19,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/barrier"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -81,10 +82,14 @@ type party struct {
 	e       *ensembletest.Ensemble
 	size    int
 	clients []*client.Client
+	seen    telemetrytest.Recorder
 }
 
 func newParty(t *testing.T, size, clients int) *party {
-	p := &party{e: ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}}), size: size}
+	p := &party{size: size}
+	p.e = ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{
+		SessionTimeout: 10 * time.Second, TracerProvider: p.seen.TracerProvider(), MeterProvider: p.seen.MeterProvider(),
+	}})
 	for range clients {
 		p.clients = append(p.clients, p.e.Connect(t))
 	}
@@ -385,4 +390,8 @@ func meetings(t *testing.T, r *rand.Rand) {
 	for _, name := range p.names(t) {
 		require.Equal(t, "ready", name, "no member is left")
 	}
+	for _, c := range p.clients { // a round whose Leave was given up is over with its session
+		require.NoError(t, c.Close())
+	}
+	require.Empty(t, p.seen.Open(), "each span ends, and each count goes back")
 }

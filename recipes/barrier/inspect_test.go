@@ -108,11 +108,8 @@ func TestInspectCuratorsRound(t *testing.T) {
 func TestMeetingsAreSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		var r telemetrytest.Recorder
-		e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{
-			SessionTimeout: 10 * time.Second, TracerProvider: r.TracerProvider(), MeterProvider: r.MeterProvider(),
-		}})
-		p := &party{e: e, size: 2, clients: []*client.Client{e.Connect(t), e.Connect(t)}}
+		p := newParty(t, 2, 2)
+		e, r := p.e, &p.seen
 		one := p.enter(ctx, 0)
 		require.False(t, isIn(one))
 		require.EqualValues(t, 1, r.Sum("bellwether.barrier.wait.count"))
@@ -153,9 +150,8 @@ func TestMeetingsAreSeen(t *testing.T) {
 func TestOtherWaitsAreSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		var r telemetrytest.Recorder
-		e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{MeterProvider: r.MeterProvider()}})
-		p := &party{e: e, size: 2, clients: []*client.Client{e.Connect(t), e.Connect(t)}}
+		p := newParty(t, 2, 2)
+		r := &p.seen
 		one, two := p.enter(ctx, 0), p.enter(ctx, 1)
 		first, _ := <-one, <-two
 		hasty, cancel := context.WithTimeout(ctx, time.Second)

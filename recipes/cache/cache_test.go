@@ -20,6 +20,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -340,7 +341,8 @@ func TestRandomMirror(t *testing.T) {
 }
 
 func randomly(t *testing.T, r *rand.Rand) {
-	e := ensembletest.Start(t, 3, nil)
+	var seen telemetrytest.Recorder
+	e := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{MeterProvider: seen.MeterProvider()}})
 	c, other := e.Connect(t), e.Connect(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	depth := r.IntN(3)
@@ -405,6 +407,17 @@ func randomly(t *testing.T, r *rand.Rand) {
 	for i := range known {
 		require.Equal(t, want, known[i])
 	}
+	size := 0
+	for _, data := range want {
+		size += len(data)
+	}
+	require.EqualValues(t, size, m.Status().Bytes)
+	require.EqualValues(t, size, seen.Sum("bellwether.cache.size"))
+	require.EqualValues(t, len(want), seen.Sum("bellwether.cache.nodes"))
+	m.Close()
+	require.NoError(t, c.Close())
+	require.NoError(t, other.Close())
+	require.Empty(t, seen.Open(), "each count goes back")
 }
 
 // step takes a change, which must be possible.

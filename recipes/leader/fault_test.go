@@ -16,6 +16,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 	"github.com/bellwether-zk/bellwether/recipes/leader"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
@@ -167,7 +168,10 @@ func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.r.I
 func (w *world) run() map[int]int {
 	const candidates = 5
 	t := w.t
-	w.e = ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second, TickTime: time.Second}})
+	var seenBy telemetrytest.Recorder
+	w.e = ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{
+		SessionTimeout: 10 * time.Second, TickTime: time.Second, TracerProvider: seenBy.TracerProvider(), MeterProvider: seenBy.MeterProvider(),
+	}})
 	admin := w.e.Connect(t)
 	clients := make([]*client.Client, candidates)
 	preferences := w.r.IntN(2) // in every other run
@@ -209,6 +213,12 @@ func (w *world) run() map[int]int {
 	require.NoError(t, err)
 	require.Empty(t, line)
 	require.Greater(t, w.looked, 30)
+	require.Empty(t, seenBy.Open(), "each span ends, and each count goes back")
+	begun := 0
+	for _, n := range w.count {
+		begun += n
+	}
+	require.GreaterOrEqual(t, len(seenBy.Measured("bellwether.leader.term.duration")), begun)
 	return w.count
 }
 

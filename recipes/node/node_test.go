@@ -18,6 +18,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 	"github.com/bellwether-zk/bellwether/recipes/node"
 )
 
@@ -394,7 +395,10 @@ func TestRandomFaults(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 8))
 			ctx := t.Context()
-			e := ensembletest.Start(t, 3, nil)
+			var seenBy telemetrytest.Recorder
+			e := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{
+				TracerProvider: seenBy.TracerProvider(), MeterProvider: seenBy.MeterProvider(),
+			}})
 			c, other := e.Connect(t), e.Connect(t)
 			wish := "0"
 			n := mustKeep(t, c, wish, nil)
@@ -429,9 +433,12 @@ func TestRandomFaults(t *testing.T) {
 			require.Equal(t, wish, data)
 			require.Equal(t, c.Session().ID(), stat.EphemeralOwner)
 			require.Equal(t, node.Status{Present: true, Czxid: stat.Czxid}, n.Status())
+			require.EqualValues(t, 1, seenBy.Sum("bellwether.node.presence.count"))
 			require.NoError(t, n.Close(ctx))
 			data, _ = look(t, other)
 			require.Empty(t, data)
+			synctest.Wait()
+			require.Empty(t, seenBy.Open(), "each span ends, and each count goes back")
 		})
 	}
 }

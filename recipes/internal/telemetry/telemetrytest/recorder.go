@@ -4,7 +4,9 @@ package telemetrytest
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -75,6 +77,34 @@ func (r *Recorder) Instruments() (all map[string]Instrument, made map[string]int
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.instruments, r.made
+}
+
+// Open tells what goes on: spans that have not ended, and instruments that go up and down and are not back at zero, for any of their
+// attributes. When all clients are closed, and whoever used them has returned, there is nothing.
+func (r *Recorder) Open() (open []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.spans {
+		if !s.Ended {
+			open = append(open, fmt.Sprintf("%s %v", s.Name, s.Attributes))
+		}
+	}
+	for name, what := range r.instruments {
+		if what.Kind != "up-down" || !strings.HasPrefix(name, "bellwether.") { // others are the client's own
+			continue
+		}
+		sums := make(map[string]float64)
+		for _, m := range r.measured[name] {
+			sums[fmt.Sprint(m.Attributes)] += m.Value
+		}
+		for attrs, sum := range sums {
+			if sum != 0 {
+				open = append(open, fmt.Sprintf("%s %s: %v", name, attrs, sum))
+			}
+		}
+	}
+	slices.Sort(open)
+	return open
 }
 
 // TracerProvider returns one whose spans are kept.
