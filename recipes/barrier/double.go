@@ -118,6 +118,7 @@ func (m *member) enter(ctx context.Context) (*Round, error) {
 	}
 	done := make(chan outcome, 1)
 	err := m.session.Go(func(life context.Context) {
+		life = telemetry.Below(ctx, life)
 		wanted, cancel := context.WithCancelCause(life)
 		defer cancel(nil)
 		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()

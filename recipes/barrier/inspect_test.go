@@ -115,6 +115,7 @@ func TestMeetingsAreSeen(t *testing.T) {
 		require.EqualValues(t, 1, r.Sum("bellwether.barrier.wait.count"))
 		two := p.enter(ctx, 1)
 		first, second := <-one, <-two
+		require.Equal(t, r.Spans("barrier.wait")[0].ID(), r.Spans("create")[0].Parent)
 		require.EqualValues(t, 0, r.Sum("bellwether.barrier.wait.count"))
 		require.EqualValues(t, 2, r.Sum("bellwether.barrier.round.count"))
 		time.Sleep(time.Minute)

@@ -81,6 +81,7 @@ func TestNodesAreSeen(t *testing.T) {
 		}
 		n := mustKeep(t, c, "one", &node.Options{Replace: true})
 		settled()
+		require.Equal(t, r.Spans("node.wait")[0].ID(), r.Spans("create")[0].Parent)
 		time.Sleep(time.Minute)
 		for range 3 {
 			e.Drop(c)

@@ -45,7 +45,7 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 	k := keeper{node: n, session: s, view: n.client.In(s), pauses: pauses}
 	for n.life.Err() == nil && s.Err() == nil {
 		data, wish, _ := n.wanted()
-		w, err := k.settle(s.Context(), data)
+		w, err := k.settle(n.sight.below(s.Context()), data)
 		var again <-chan time.Time
 		switch {
 		case err == nil:

@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"context"
 	"errors"
 
 	"github.com/bellwether-zk/bellwether/client"
@@ -63,6 +64,18 @@ func (n *Node) look() *sight {
 
 func (s *sight) want() {
 	_, s.wait = s.kit.Wait(s.node.life, s.node.opts.measured(), s.node.path)
+}
+
+// below returns a context for what is done for the node now.
+func (s *sight) below(ctx context.Context) context.Context {
+	switch {
+	case s == nil:
+		return ctx
+	case s.wait != nil:
+		return s.wait.Context(ctx)
+	default:
+		return s.hold.Context(ctx)
+	}
 }
 
 // present tells that the node is there.

@@ -7,7 +7,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/bellwether-zk/bellwether/client"
@@ -34,7 +33,7 @@ func (k *Kit) wait(ctx context.Context, r *Recipe, path string) (context.Context
 	f := &k.families[r.Family]
 	w := &Wait{kit: k, recipe: r, caller: ctx, began: time.Now()}
 	ctx, w.span = k.start(ctx, f.waitSpan, r, path)
-	f.waiting.Add(ctx, 1, metric.WithAttributes(recipeName(r)))
+	f.waiting.Add(ctx, 1, k.options(attributes{recipe: r.Name}).add...)
 	return ctx, w
 }
 
@@ -55,11 +54,30 @@ func (w *Wait) Passed() {
 func (w *Wait) end(err error) {
 	f := &w.kit.families[w.recipe.Family]
 	ctx := in(w.span)
-	attrs := []attribute.KeyValue{recipeName(w.recipe)}
-	f.waiting.Add(ctx, -1, metric.WithAttributes(attrs...))
-	attrs = failure(attrs, w.recipe, w.span, err)
-	f.wait.Record(ctx, time.Since(w.began).Seconds(), metric.WithAttributes(attrs...))
+	f.waiting.Add(ctx, -1, w.kit.options(attributes{recipe: w.recipe.Name}).add...)
+	failed := w.kit.options(attributes{recipe: w.recipe.Name, failure: w.recipe.failure(w.span, err)})
+	f.wait.Record(ctx, time.Since(w.began).Seconds(), failed.record...)
 	w.span.End()
+}
+
+// Context returns a context with the wait's span and the values of another, for what is done on another goroutine.
+func (w *Wait) Context(ctx context.Context) context.Context {
+	if w == nil {
+		return ctx
+	}
+	return within(ctx, w.span)
+}
+
+// Below returns the context of a life with the span of a caller, for what is done in that life because of the caller.
+func Below(caller, life context.Context) context.Context {
+	return within(life, trace.SpanFromContext(caller))
+}
+
+func within(ctx context.Context, span trace.Span) context.Context {
+	if span == noSpan {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, span)
 }
 
 // Held is what is held.
@@ -96,11 +114,13 @@ func (w *Wait) held(held Held) *Hold {
 	f := &w.kit.families[w.recipe.Family]
 	h := &Hold{kit: w.kit, recipe: w.recipe, began: time.Now(), over: make(chan struct{})}
 	_, h.span = w.kit.start(w.caller, f.heldSpan, w.recipe, held.Path, trace.WithLinks(trace.Link{SpanContext: w.span.SpanContext()}))
-	h.span.SetAttributes(sessionID(held.Session))
+	if h.span.IsRecording() {
+		h.span.SetAttributes(attribute.String("bellwether.session", held.Session.String()))
+	}
 	if held.Token != 0 {
 		h.span.SetAttributes(attribute.Int64("bellwether.token", held.Token))
 	}
-	f.holding.Add(in(h.span), 1, metric.WithAttributes(recipeName(w.recipe)))
+	f.holding.Add(in(h.span), 1, w.kit.options(attributes{recipe: w.recipe.Name}).add...)
 	err := held.Session.Go(func(context.Context) { // ends with the hold
 		select {
 		case <-held.Life.Done():
@@ -119,7 +139,7 @@ func (h *Hold) Context(ctx context.Context) context.Context {
 	if h == nil {
 		return ctx
 	}
-	return trace.ContextWithSpan(ctx, h.span)
+	return within(ctx, h.span)
 }
 
 // End tells why something is not held any more, nil if that was wished and needs no word. Only the first one counts.
@@ -134,17 +154,16 @@ func (h *Hold) End(cause error) {
 
 func (h *Hold) end(cause error) {
 	f := &h.kit.families[h.recipe.Family]
-	name := recipeName(h.recipe)
 	word, lost := "released", false
 	if cause != nil {
 		word, lost = h.recipe.end(cause)
 	}
-	ctx, attrs := in(h.span), metric.WithAttributes(name, attribute.String("bellwether.end", word))
-	f.holding.Add(ctx, -1, metric.WithAttributes(name))
-	f.held.Record(ctx, time.Since(h.began).Seconds(), attrs)
+	ctx, with := in(h.span), h.kit.options(attributes{recipe: h.recipe.Name, end: word})
+	f.holding.Add(ctx, -1, h.kit.options(attributes{recipe: h.recipe.Name}).add...)
+	f.held.Record(ctx, time.Since(h.began).Seconds(), with.record...)
 	h.span.SetAttributes(attribute.String("bellwether.end", word))
 	if lost {
-		f.lost.Add(ctx, 1, attrs)
+		f.lost.Add(ctx, 1, with.add...)
 		h.span.SetStatus(codes.Error, cause.Error())
 	}
 	h.span.End()

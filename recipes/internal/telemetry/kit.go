@@ -3,15 +3,14 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/bellwether-zk/bellwether/client"
 )
@@ -58,11 +57,48 @@ func (r *Recipe) end(cause error) (word string, lost bool) {
 
 // Kit is all that the recipes of one client measure with. Its methods may be called on nil, where nobody asked, and by many goroutines.
 type Kit struct {
-	tracer   trace.Tracer // never nil
+	tracer   trace.Tracer // nil: no spans
 	families [families]gauges
 	seconds  [metrics]metric.Float64Histogram
 	levels   [metrics]metric.Int64UpDownCounter
 	counts   [metrics]metric.Int64Counter
+
+	mu       sync.RWMutex
+	prepared map[attributes]*options
+}
+
+// attributes are those of a measurement, of which there are few; "" is none.
+type attributes struct {
+	recipe, operation, failure, end string
+}
+
+// options are attributes as instruments take them, made once: to make them takes longer than to measure.
+type options struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
+}
+
+func (k *Kit) options(a attributes) *options {
+	k.mu.RLock()
+	o := k.prepared[a]
+	k.mu.RUnlock()
+	if o != nil {
+		return o
+	}
+	var all []attribute.KeyValue
+	for key, value := range map[attribute.Key]string{
+		"bellwether.recipe": a.recipe, "bellwether.operation": a.operation, "error.type": a.failure, "bellwether.end": a.end,
+	} {
+		if value != "" {
+			all = append(all, key.String(value))
+		}
+	}
+	set := metric.WithAttributeSet(attribute.NewSet(all...))
+	o = &options{add: []metric.AddOption{set}, record: []metric.RecordOption{set}}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.prepared[a] = o
+	return o
 }
 
 type kitKey struct{}
@@ -74,13 +110,13 @@ func Of(c *client.Client) *Kit {
 }
 
 func newKit(tp trace.TracerProvider, mp metric.MeterProvider) *Kit {
-	if tp == nil {
-		tp = tracenoop.NewTracerProvider()
+	k := &Kit{prepared: make(map[attributes]*options)}
+	if tp != nil {
+		k.tracer = tp.Tracer(scope)
 	}
 	if mp == nil {
-		mp = metricnoop.NewMeterProvider()
+		mp = noop.NewMeterProvider()
 	}
-	k := &Kit{tracer: tp.Tracer(scope)}
 	m := maker{mp.Meter(scope)}
 	for f := range vocabularies {
 		k.families[f] = m.gauges(&vocabularies[f])
@@ -116,11 +152,16 @@ func (k *Kit) Took(m Metric, d time.Duration) {
 	}
 }
 
-func recipeName(r *Recipe) attribute.KeyValue { return attribute.String("bellwether.recipe", r.Name) }
+// noSpan does nothing.
+var noSpan = trace.SpanFromContext(context.Background())
 
 // start begins a span.
 func (k *Kit) start(ctx context.Context, name string, r *Recipe, path string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
-	return k.tracer.Start(ctx, name, append(opts, trace.WithAttributes(recipeName(r), attribute.String("bellwether.path", path)))...)
+	if k.tracer == nil {
+		return ctx, noSpan
+	}
+	return k.tracer.Start(ctx, name, append(opts,
+		trace.WithAttributes(attribute.String("bellwether.recipe", r.Name), attribute.String("bellwether.path", path)))...)
 }
 
 // Operation is something done through a recipe that leaves nothing held. It may be nil, where nobody asked.
@@ -154,26 +195,21 @@ func (o *Operation) End(err error) {
 }
 
 func (o *Operation) end(err error) {
-	attrs := []attribute.KeyValue{recipeName(o.recipe), attribute.String("bellwether.operation", o.name)}
-	attrs = failure(attrs, o.recipe, o.span, err)
-	o.kit.families[o.recipe.Family].operation.Record(in(o.span), time.Since(o.began).Seconds(), metric.WithAttributes(attrs...))
+	with := o.kit.options(attributes{recipe: o.recipe.Name, operation: o.name, failure: o.recipe.failure(o.span, err)})
+	o.kit.families[o.recipe.Family].operation.Record(in(o.span), time.Since(o.began).Seconds(), with.record...)
 	o.span.End()
 }
 
 // in is a context for measurements: of it they take the span alone.
-func in(span trace.Span) context.Context { return trace.ContextWithSpan(context.Background(), span) }
+func in(span trace.Span) context.Context { return within(context.Background(), span) }
 
-// failure adds what went wrong, if anything, to attributes and to a span.
-func failure(attrs []attribute.KeyValue, r *Recipe, span trace.Span, err error) []attribute.KeyValue {
+// failure names what went wrong, if anything, and tells a span of it.
+func (r *Recipe) failure(span trace.Span, err error) string {
 	if err == nil {
-		return attrs
+		return ""
 	}
-	kind := attribute.String("error.type", r.word(err))
-	span.SetAttributes(kind)
+	word := r.word(err)
+	span.SetAttributes(attribute.String("error.type", word))
 	span.SetStatus(codes.Error, err.Error())
-	return append(attrs, kind)
-}
-
-func sessionID(s *client.Session) attribute.KeyValue {
-	return attribute.String("bellwether.session", fmt.Sprint(s))
+	return word
 }

@@ -150,6 +150,9 @@ func (s *Span) SpanContext() trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: s.id})
 }
 
+// IsRecording is trace.Span's.
+func (s *Span) IsRecording() bool { return true }
+
 // SetAttributes is trace.Span's.
 func (s *Span) SetAttributes(attrs ...attribute.KeyValue) {
 	s.recorder.mu.Lock()
