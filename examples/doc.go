@@ -7,6 +7,7 @@
 //
 // Then there is one for each thing that programs agree on:
 //
+//	go run ./examples/election       # one of several processes works; it is killed, and another goes on
 //	go run ./examples/fencing        # a file that a lock protects, and its token, when the holder stands still
 //	go run ./examples/liveconfig     # settings that change while programs run, and nonsense that is kept out
 //	go run ./examples/naming         # ids without end, names for good, numbers on loan

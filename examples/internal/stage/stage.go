@@ -23,9 +23,16 @@ type Example func(ctx context.Context, out io.Writer, servers string) error
 const limit = time.Minute
 
 // Main is main of an example: it runs it on a server in this process, or on those that -servers names, prints what goes wrong, and
-// exits with 1 then.
-func Main(example Example) {
+// exits with 1 then. Of an example that starts processes of its own it is their main, too: they run instance.
+func Main(example Example, instance ...Instance) {
 	name := filepath.Base(os.Args[0])
+	if IsInstance() {
+		if err := runInstance(instance[0]); err != nil {
+			fmt.Fprintf(os.Stderr, "%s %v: %v\n", name, os.Args[2:], err)
+			os.Exit(1)
+		}
+		return
+	}
 	servers := flag.String("servers", "", "connect string of other servers, Bellwether's or Apache ZooKeeper's; default: one in this process")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

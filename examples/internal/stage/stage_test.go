@@ -1,8 +1,10 @@
 package stage
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
@@ -13,7 +15,47 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if IsInstance() {
+		Main(nil, sayAndWait)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// sayAndWait says what it was given, and waits until it is asked to end.
+func sayAndWait(ctx context.Context, args []string) error {
+	fmt.Println(args)
+	<-ctx.Done()
+	fmt.Println(context.Cause(ctx))
+	return context.Cause(ctx)
+}
+
+// A process ends when it is asked to, with its last words; when it is killed, without; and with the context it was started under.
+func TestProcess(t *testing.T) {
+	for how, end := range map[string]func(*Process) error{
+		"asked":  (*Process).ask,
+		"killed": func(p *Process) error { return p.command.Process.Kill() },
+	} {
+		t.Run(how, func(t *testing.T) {
+			p, err := Start(t.Context(), "one", "two")
+			require.NoError(t, err)
+			lines := bufio.NewScanner(p.Output)
+			require.True(t, lines.Scan())
+			require.Equal(t, "[one two]", lines.Text())
+			require.NoError(t, end(p))
+			require.Equal(t, how == "asked", lines.Scan())
+			require.Equal(t, how == "asked", p.End() == nil)
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	p, err := Start(ctx)
+	require.NoError(t, err)
+	cancel()
+	_, err = io.ReadAll(p.Output)
+	require.NoError(t, err)
+	p.Kill() // and it has been by then
+}
 
 // An example finds an empty place, whatever runs beside it, and leaves nothing behind, also when it fails.
 func TestPerform(t *testing.T) {
