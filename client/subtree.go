@@ -45,6 +45,10 @@ type TreeChange struct {
 	Stat Stat   // of a node that was removed the last one that was seen
 	Err  error  // why the node cannot be read, such as ErrNoAuth: it is known by its name, and nothing below it
 
+	// Replaced is of a TreeRemoved: another node has been seen at the path, and is told next. Where both were done in one transaction nobody
+	// has ever seen the path without a node.
+	Replaced bool
+
 	// At is of a TreeCurrent: all that was told is what a server knew then, or later. It is behind the end of the last outage.
 	At time.Time
 }
@@ -191,8 +195,8 @@ func (w *treeWatch) take(r seen) error {
 	if r.err != nil && !errors.Is(r.err, ErrNoAuth) {
 		return r.err
 	}
-	if w.subtree.take(r) {
-		r.watch.gen.follow(r.watch.signal, follower{r.look, w.awake.add})
+	if n := w.subtree.take(r); n != nil {
+		r.watch.gen.follow(r.watch.signal, follower{look{n, r.look.kind}, w.awake.add})
 	}
 	return nil
 }
@@ -355,15 +359,18 @@ func (t *subtree) wake(l look, by *signal, again bool) {
 	}
 }
 
-// take notes what was read, and tells whether the watch is new that was set with it.
-func (t *subtree) take(r seen) (follow bool) {
+// take notes what was read. If the watch is new that was set with it, it returns the node to be woken: that of the look, or the one in its place.
+func (t *subtree) take(r seen) (follow *treeNode) {
 	n, kind := r.look.node, r.look.kind
 	n.looking[kind] = false
 	if n.gone {
-		return false
+		return nil
+	}
+	if kind == watchData && r.found && r.err == nil && n.told && !n.denied && n.stat.Czxid != r.stat.Czxid {
+		n = t.replace(n)
 	}
 	if r.watch != nil && (n.armed[kind] == nil || n.armed[kind].signal != r.watch.signal) {
-		n.armed[kind], follow = r.watch, true
+		n.armed[kind], follow = r.watch, n
 	}
 	switch {
 	case r.err != nil:
@@ -375,7 +382,10 @@ func (t *subtree) take(r seen) (follow bool) {
 	case r.found: // by watchExists, which is for the root alone
 		t.want(n, watchData)
 	}
-	return follow && !n.gone
+	if n.gone {
+		return nil
+	}
+	return follow
 }
 
 func (t *subtree) takeData(n *treeNode, r seen) {
@@ -397,8 +407,6 @@ func (t *subtree) takeData(n *treeNode, r seen) {
 		if r.stat.EphemeralOwner == 0 && t.depth != NodeOnly && (t.depth == 0 || n.level < t.depth) {
 			t.want(n, watchChildren)
 		}
-	case n.stat.Czxid != r.stat.Czxid:
-		t.replace(n)
 	case n.stat.Mzxid != r.stat.Mzxid:
 		n.stat = r.stat
 		t.tell(TreeChange{Kind: TreeChanged, Path: n.path, Data: r.data, Stat: r.stat})
@@ -449,16 +457,15 @@ func (t *subtree) deny(n *treeNode, r seen) {
 	t.tell(TreeChange{Kind: kind, Path: n.path, Stat: n.stat, Err: r.err})
 }
 
-// replace begins anew with a node that was deleted and is there again.
-func (t *subtree) replace(n *treeNode) {
-	parent := n.parent
+// replace begins anew with a node that was deleted and is there again. It returns the new one, which has been read.
+func (t *subtree) replace(n *treeNode) *treeNode {
 	t.remove(n)
-	if parent == nil {
+	t.changes[len(t.changes)-1].Replaced = true // the last that is told is the node itself
+	if n.parent == nil {
 		t.root = &treeNode{path: n.path}
-		t.want(t.root, watchData)
-		return
+		return t.root
 	}
-	t.want(parent.add(n.path[strings.LastIndexByte(n.path, '/')+1:]), watchData)
+	return n.parent.add(n.path[strings.LastIndexByte(n.path, '/')+1:])
 }
 
 // remove forgets a node and all below it, children first.

@@ -150,12 +150,14 @@ func heard(t *testing.T, known map[string]int64, c TreeChange) {
 
 // Whatever changes while reads are under way, watches are late or connections gone: in the end the told tree is the real one.
 func TestSubtreeFollows(t *testing.T) {
+	replaced := 0
 	for seed := range uint64(500) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { followed(t, rand.New(rand.NewPCG(seed, 5))) })
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { replaced += followed(t, rand.New(rand.NewPCG(seed, 5))) })
 	}
+	require.Greater(t, replaced, 500)
 }
 
-func followed(t *testing.T, r *rand.Rand) {
+func followed(t *testing.T, r *rand.Rand) (replaced int) {
 	w := &world{nodes: map[string]Stat{"/": {}}, secret: map[string]bool{}, watches: map[watchKey]*signal{}}
 	depth := r.IntN(5) - 1 // NodeOnly among them
 	tree := newSubtree("/r", depth)
@@ -183,9 +185,9 @@ func followed(t *testing.T, r *rand.Rand) {
 			i := r.IntN(len(under)) // answers may be handled in any order
 			read := under[i]
 			under = slices.Delete(under, i, i+1)
-			if tree.take(read) {
+			if n := tree.take(read); n != nil {
 				s := read.watch.signal
-				followers[s] = append(followers[s], read.look)
+				followers[s] = append(followers[s], look{n, read.look.kind})
 				if w.watches[watchKey{read.look.kind, read.look.node.path}] != s && !slices.Contains(w.fired, s) {
 					w.fired = append(w.fired, s) // it fired before it was followed
 				}
@@ -197,8 +199,15 @@ func followed(t *testing.T, r *rand.Rand) {
 		case len(under) == 0 && len(w.fired) == 0 && tree.settle():
 			current++
 		}
-		for _, c := range tree.told() {
+		told := tree.told()
+		for i, c := range told {
 			heard(t, known, c)
+			if c.Replaced {
+				require.Less(t, i+1, len(told), "what is in the place of %s comes at once", c.Path)
+				require.Equal(t, TreeAdded, told[i+1].Kind)
+				require.Equal(t, c.Path, told[i+1].Path)
+				replaced++
+			}
 		}
 	}
 	reconnect := func() {
@@ -274,6 +283,7 @@ func followed(t *testing.T, r *rand.Rand) {
 	for n := range tree.root.all() {
 		require.NotContains(t, n.looking, true, "nothing is wanted any more")
 	}
+	return replaced
 }
 
 // A node that must not be read is told once, is no reason to stop, and is read when it may be again.
