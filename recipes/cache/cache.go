@@ -234,7 +234,9 @@ func (m *Cache) apply(c client.TreeChange) {
 	case client.TreeCurrent:
 		m.current(c.At)
 	case client.TreeRemoved:
-		m.remove(c.Path)
+		if !c.Replaced { // else the next change puts another in its place, and nobody sees it empty
+			m.remove(c.Path)
+		}
 	default:
 		n := &Node{Path: c.Path, Data: c.Data, Stat: c.Stat, Err: c.Err}
 		if m.opts.NoData {

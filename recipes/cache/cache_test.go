@@ -231,6 +231,44 @@ func TestBatches(t *testing.T) {
 	})
 }
 
+// What is replaced in one transaction is never missing: both changes come at once.
+func TestReplacedInOneTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		mustCreate(t, other, "/s", "")
+		mustCreate(t, other, "/s/a", "0")
+		m := mustOpen(t, c, "/s", nil)
+		const times = 20
+		go func() { // ends when it is done
+			for i := range times {
+				time.Sleep(time.Second)
+				_, err := other.Multi(ctx, client.DeleteOp("/s/a", 0), client.CreateOp("/s/a", []byte(fmt.Sprint(i+1)), nil))
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			time.Sleep(time.Second)
+			cancel()
+		}()
+		seen := 0
+		for batch := range m.WatchBatches(ctx) {
+			removed := slices.IndexFunc(batch, func(c cache.Change) bool { return c.Kind == cache.Removed })
+			if removed < 0 {
+				continue
+			}
+			require.Equal(t, cache.Added, batch[removed+1].Kind)
+			require.Equal(t, batch[removed].Path, batch[removed+1].Path)
+			require.NotEqual(t, batch[removed].Old.Stat.Czxid, batch[removed+1].New.Stat.Czxid)
+			seen++
+		}
+		require.Equal(t, times, seen)
+		require.Equal(t, 2, m.Len())
+	})
+}
+
 // A slow loop is told the difference.
 func TestSlowLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

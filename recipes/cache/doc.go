@@ -28,7 +28,7 @@
 //
 // [Cache.Watch] begins with what there is and goes on with what changes: states, not a log. A loop that is slower than the changes gets the
 // difference between what it was told and what is, so nothing piles up, and no removal is left out. Within one step parents are added before
-// their children, and removed after them.
+// their children, and removed after them. A node that was replaced in one transaction is never missing in the mirror.
 //
 // # Cost
 //
