@@ -157,3 +157,32 @@ func TestSuccession(t *testing.T) {
 		require.NoError(t, theirs.Close(t.Context()))
 	})
 }
+
+// Who does not wait is told later.
+func TestBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		theirs := mustKeep(t, other, "theirs", nil)
+		_, err := node.Begin(ctx, c, path, nil, &node.Options{TTL: 1})
+		require.ErrorIs(t, err, client.ErrBadArguments)
+		n, err := node.Begin(ctx, c, path, []byte("ours"), nil)
+		require.NoError(t, err)
+		bounded, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		err = n.Await(bounded)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, node.ErrTaken)
+		require.NoError(t, theirs.Close(ctx))
+		require.NoError(t, n.Await(ctx))
+		data, _ := look(t, other)
+		require.Equal(t, "ours", data)
+		require.NoError(t, n.Close(ctx))
+		<-n.Done()
+		given, err := node.Begin(ctx, c, path, nil, nil)
+		require.NoError(t, err)
+		require.NoError(t, given.Close(ctx))
+		require.ErrorIs(t, given.Await(ctx), node.ErrClosed)
+	})
+}

@@ -80,6 +80,22 @@ type Node struct {
 // ctx bounds the waiting alone; if it ends, the node is given up, removed should it come about, and Keep fails with ctx's cause and, if
 // there is one, the reason. The node is kept until Close, or until the client is closed; a view of a session keeps it for that session.
 func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
+	n, err := Begin(ctx, c, path, data, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.Await(ctx); err != nil {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = n.Close(bounded)
+		return nil, err
+	}
+	return n, nil
+}
+
+// Begin is Keep for who does not wait until the node is there: [Node.Await] does, and [Node.Status] tells. It fails if the options cannot be
+// meant. ctx has values, and bounds nothing.
+func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
 	n := &Node{
 		client: c, path: path, data: bytes.Clone(data), wish: 1,
 		removed: make(chan struct{}), changed: make(chan struct{}), former: make(map[int64]bool),
@@ -100,13 +116,17 @@ func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts 
 	n.life, n.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	n.sight = n.look()
 	n.running.Go(n.run) // ends with life, or the client
-	if err := n.await(ctx, 1); err != nil {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = n.Close(bounded)
-		return nil, n.failed("keep", err)
-	}
 	return n, nil
+}
+
+// Await returns when the node has the data that were wished for last, which it may have lost again. It fails with ctx's cause and, if there
+// is one, the reason why the node is not there, and with ErrClosed when it is not kept any more.
+func (n *Node) Await(ctx context.Context) error {
+	_, wish, _ := n.wanted()
+	if err := n.await(ctx, wish); err != nil {
+		return n.failed("keep", err)
+	}
+	return nil
 }
 
 func (o *Options) validate() error {
