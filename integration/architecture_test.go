@@ -110,7 +110,9 @@ var house = []room{
 	{name: "recipes/cache", may: []string{"client", "recipes/internal/telemetry"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/queue", may: []string{"client", "recipes/ticket"}, beyond: otel, why: "a queue, and lines of those who wait"},
 	{name: "recipes/job", may: []string{"client", "recipes/leader"}, beyond: otel, why: "who leads runs it"},
-	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache", "recipes/queue"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
+	{name: "recipes/discovery", may: []string{"client", "recipes/cache", "recipes/node"}, beyond: otel, why: "an instance is a node that is kept, and a lookup a mirror"},
+	{name: "recipes/discovery/health", why: "a check asks the instance, and knows nothing of where it is listed"},
+	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache", "recipes/queue", "recipes/discovery"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
 	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "client/schema", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/barrier", "recipes/counter", "recipes/node"}, why: "examples show the public packages"},
 }
 

@@ -1,0 +1,448 @@
+package discovery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/node"
+)
+
+// ErrUnhealthy tells that an instance is not listed since its health check fails, or has not succeeded yet.
+var ErrUnhealthy = errors.New("instance is not healthy")
+
+// RegisterOptions say how an instance is registered. The zero value works, and nil means the zero value.
+type RegisterOptions struct {
+	// Drain is how long Registration.Close lets the instance stand as Draining before it removes it, for those who have chosen it, and the
+	// requests it has, to come to an end. Default: it is removed at once.
+	Drain time.Duration
+	// Check decides whether the instance is listed: it is removed when the check fails, and registered again when it succeeds. Its context
+	// ends after CheckTimeout; it must return then. Package health has checks. Default: it is always listed.
+	Check func(context.Context) error
+	// CheckEvery is the pause between checks. Default: 5 s.
+	CheckEvery time.Duration
+	// CheckTimeout is how long a check may take. Default: 2 s.
+	CheckTimeout time.Duration
+	// Rise is how many checks must succeed, one after the other, before an instance is listed, and Fall how many must fail before it is
+	// removed. Default: 1 and 3.
+	Rise, Fall int
+}
+
+// Registration is an instance that is kept registered, from Register until Close. Its methods may be called by many goroutines.
+type Registration[T any] struct {
+	registry *Registry[T]
+	opts     RegisterOptions
+	path     string // of a sequential one without number
+
+	life     context.Context // ends with Close
+	end      context.CancelCauseFunc
+	hurry    context.CancelFunc // ends the draining
+	draining context.Context
+	running  sync.WaitGroup
+	done     chan struct{} // closed when nothing is left to do
+	failure  error         // of Close; written before done is closed
+
+	turn chan struct{} // has one token: of who changes the instance
+
+	mu       sync.Mutex
+	instance Instance[T]
+	data     []byte
+	node     *node.Node    // nil while it is not listed
+	status   node.Status   // while there is no node
+	changed  chan struct{} // closed and replaced when the status changes
+}
+
+// Register keeps an instance registered: whatever happens to its node, it is put right, and the next session takes it over from the one
+// before, so that nobody sees it missing. It returns when the instance is listed; with a Check it returns at once. ctx bounds that alone; if
+// it ends before, nothing stays behind.
+//
+// If there is an instance of that id, with the same address and ports, it is taken for a former life of this one, and replaced. Any
+// other is waited for, and what Register fails with when ctx ends says node.ErrTaken. Two of a registry cannot have one name and id,
+// unless they are sequential: client.ErrNodeExists. A static or permanent one that is there belongs to all who register it, and is
+// overwritten.
+func (r *Registry[T]) Register(ctx context.Context, i Instance[T], opts *RegisterOptions) (*Registration[T], error) {
+	i.ID = cmp.Or(i.ID, client.NewProtectionID())
+	i.Type = i.kind()
+	if i.Registered.IsZero() {
+		i.Registered = time.Now()
+	}
+	g := &Registration[T]{
+		registry: r, instance: i, done: make(chan struct{}), turn: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+	if opts != nil {
+		g.opts = *opts
+	}
+	if g.opts.Check != nil {
+		g.status.Err = ErrUnhealthy
+	}
+	g.opts.CheckEvery = cmp.Or(g.opts.CheckEvery, 5*time.Second)
+	g.opts.CheckTimeout = cmp.Or(g.opts.CheckTimeout, 2*time.Second)
+	g.opts.Rise, g.opts.Fall = max(g.opts.Rise, 1), cmp.Or(max(g.opts.Fall, 0), 3)
+	if err := g.prepare(); err != nil {
+		return nil, g.failed("register", err)
+	}
+	g.life, g.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	g.draining, g.hurry = context.WithCancel(context.WithoutCancel(ctx))
+	if err := r.add(ctx, g); err != nil {
+		g.hurry()
+		return nil, g.failed("register", err)
+	}
+	if g.opts.Check != nil {
+		g.running.Go(g.run) // ends with life, or the client
+		return g, nil
+	}
+	n := g.list()
+	g.running.Go(g.run) // ends with life, or the client
+	if err := n.Await(ctx); err != nil {
+		g.hurry()
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = g.Close(bounded)
+		return nil, err
+	}
+	return g, nil
+}
+
+// prepare finds out what can be found out before anything is sent.
+func (g *Registration[T]) prepare() (err error) {
+	if g.path, err = g.registry.path(g.instance.Name, g.instance.ID); err != nil {
+		return err
+	}
+	if g.data, err = g.registry.codec.Encode(&g.instance); err != nil {
+		return fmt.Errorf("%w: %w", client.ErrBadArguments, err)
+	}
+	if g.instance.Type == Permanent && g.opts.Check != nil {
+		return fmt.Errorf("%w: a permanent instance with a check", client.ErrBadArguments)
+	}
+	_, err = g.registry.client.Intent(client.CreateOp(g.path, g.data, nil))
+	return err
+}
+
+// add notes a registration. If there is one with its path, it refuses, or waits for it to be gone if it is closed.
+func (r *Registry[T]) add(ctx context.Context, g *Registration[T]) error {
+	key := g.path
+	if g.instance.Type == DynamicSequential {
+		key += "/" + client.NewProtectionID() // they do not meet
+	}
+	for {
+		r.mu.Lock()
+		there := r.registered[key]
+		if there == nil {
+			r.registered[key] = g
+			r.mu.Unlock()
+			return nil
+		}
+		r.mu.Unlock()
+		if there.life.Err() == nil {
+			return fmt.Errorf("%w: registered by this registry already", client.ErrNodeExists)
+		}
+		select {
+		case <-there.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (r *Registry[T]) drop(g *Registration[T]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, one := range r.registered {
+		if one == g {
+			delete(r.registered, key)
+		}
+	}
+}
+
+// Instance returns the instance as it is wished for.
+func (g *Registration[T]) Instance() Instance[T] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.instance
+}
+
+// Path returns the path of the instance's node; of a sequential one that is not listed the path without its number.
+func (g *Registration[T]) Path() string {
+	g.mu.Lock()
+	n := g.node
+	g.mu.Unlock()
+	if n == nil {
+		return g.path
+	}
+	return n.Path()
+}
+
+// Status returns what is known of the instance's node: whether it is listed, and if not, why: ErrUnhealthy, node.ErrTaken, the end of a
+// session, …
+func (g *Registration[T]) Status() node.Status {
+	s, _ := g.state()
+	return s
+}
+
+// state returns the status, and a channel that is closed when there may be another one.
+func (g *Registration[T]) state() (node.Status, <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.node != nil {
+		return g.node.Status(), g.changed
+	}
+	return g.status, g.changed
+}
+
+// Watch yields the status, and then each other one, the last of those that follow each other quickly. It ends with ctx, or when the instance
+// is not kept registered any more.
+func (g *Registration[T]) Watch(ctx context.Context) iter.Seq[node.Status] {
+	return func(yield func(node.Status) bool) {
+		var last node.Status
+		for first := true; ; first = false {
+			now, changed := g.state()
+			if (first || now != last) && !yield(now) {
+				return
+			}
+			last = now
+			select {
+			case <-changed:
+			case <-g.done:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// Update changes the instance in place, and returns when the servers have it: the same node with other data. edit is given a copy, and must
+// leave name, id and type alone, or Update fails with client.ErrBadArguments. Tags and payload may share memory with what others have
+// been given: edit replaces them, and does not write into them. One Update waits for another. If ctx ends before it is done, it fails with its
+// cause and client.ErrUnknown, and the change is still wished for, unless it had to wait. While the instance is not healthy the change waits
+// for it to be listed, and Update does not.
+func (g *Registration[T]) Update(ctx context.Context, edit func(*Instance[T])) error {
+	select {
+	case g.turn <- struct{}{}:
+		defer func() { <-g.turn }()
+	case <-g.life.Done():
+		return g.failed("update", node.ErrClosed)
+	case <-ctx.Done():
+		return g.failed("update", context.Cause(ctx))
+	}
+	if g.life.Err() != nil {
+		return g.failed("update", node.ErrClosed)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(g.life, func() { cancel(node.ErrClosed) })() // ends here
+	return g.change(ctx, edit)
+}
+
+// change does it for who has the turn.
+func (g *Registration[T]) change(ctx context.Context, edit func(*Instance[T])) error {
+	before := g.Instance()
+	after := before
+	edit(&after)
+	if after.Name != before.Name || after.ID != before.ID || after.kind() != before.kind() {
+		return g.failed("update", fmt.Errorf("%w: name, id and type stay", client.ErrBadArguments))
+	}
+	data, err := g.registry.codec.Encode(&after)
+	if err != nil {
+		return g.failed("update", fmt.Errorf("%w: %w", client.ErrBadArguments, err))
+	}
+	g.mu.Lock()
+	g.instance, g.data = after, data
+	n := g.node
+	g.mu.Unlock()
+	if n == nil {
+		return nil // who lists it takes these
+	}
+	return n.Set(ctx, data)
+}
+
+// Close ends the registration: the instance is Draining for RegisterOptions.Drain, if it is listed, and then removed, a permanent one
+// excepted, which stays as it is. Close returns when it is certainly gone. If ctx ends before, the draining ends too; Close fails with ctx's
+// cause and client.ErrUnknown while the removal goes on, and a further Close waits for it. What node.Node.Close fails with, Close does.
+func (g *Registration[T]) Close(ctx context.Context) error {
+	g.end(node.ErrClosed)
+	select {
+	case <-g.done:
+	case <-ctx.Done():
+		g.hurry()
+		return g.failed("close", fmt.Errorf("%w: %w", client.ErrUnknown, context.Cause(ctx)))
+	}
+	g.running.Wait()
+	return g.failure
+}
+
+// run keeps the instance listed, or has the check decide, and removes it in the end. It alone changes node, which it reads without mu.
+func (g *Registration[T]) run() {
+	defer close(g.done)
+	defer g.registry.drop(g)
+	defer g.hurry()
+	if g.opts.Check == nil {
+		select {
+		case <-g.life.Done():
+		case <-g.node.Done(): // the client is closed, or the session of a view over
+		}
+	} else {
+		g.gate()
+	}
+	g.end(node.ErrClosed)
+	g.turn <- struct{}{} // nobody changes it any more; who did is on the way out
+	g.drain()
+	g.failure = g.unlist(node.ErrClosed)
+}
+
+// drain lets those who have chosen the instance finish.
+func (g *Registration[T]) drain() {
+	if g.opts.Drain <= 0 || g.instance.Type == Permanent || !g.Status().Present {
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.draining, g.opts.Drain)
+	defer cancel()
+	if g.change(ctx, func(i *Instance[T]) { i.Status = Draining }) == nil {
+		select {
+		case <-ctx.Done():
+		case <-g.node.Done():
+		}
+	}
+}
+
+// gate lists the instance while it is healthy, until life ends, or the client is closed.
+func (g *Registration[T]) gate() {
+	good, bad := 0, 0
+	for {
+		err := g.check()
+		if g.life.Err() != nil {
+			return
+		}
+		if good, bad = good+1, bad+1; err == nil {
+			bad = 0
+		} else {
+			good = 0
+		}
+		switch {
+		case g.node == nil && good >= g.opts.Rise:
+			g.list()
+		case g.node != nil && bad >= g.opts.Fall:
+			g.registry.log.Warn("instance is not listed any more", "path", g.path, "cause", err)
+			_ = g.unlist(fmt.Errorf("%w: %w", ErrUnhealthy, err))
+		case g.node == nil && err != nil:
+			g.note(fmt.Errorf("%w: %w", ErrUnhealthy, err))
+		}
+		if !g.pause() {
+			return
+		}
+	}
+}
+
+// pause waits until it is time for the next check, unless there is none.
+func (g *Registration[T]) pause() bool {
+	var gone <-chan struct{}
+	if g.node != nil {
+		gone = g.node.Done()
+	}
+	timer := time.NewTimer(g.opts.CheckEvery)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-gone: // with the client, or the session of a view
+		return false
+	case <-g.life.Done():
+		return false
+	}
+}
+
+func (g *Registration[T]) check() error {
+	ctx, cancel := context.WithTimeoutCause(g.life, g.opts.CheckTimeout, errSlow)
+	defer cancel()
+	err := g.opts.Check(ctx)
+	if ctx.Err() != nil {
+		return cmp.Or(err, context.Cause(ctx))
+	}
+	return err
+}
+
+var errSlow = errors.New("the check takes too long")
+
+// list has the instance's node kept.
+func (g *Registration[T]) list() *node.Node {
+	o := &node.Options{ACL: g.registry.acl, Succeeds: g.succeeds}
+	switch g.instance.Type {
+	case DynamicSequential:
+		o.Sequential = true
+	case Static:
+		o.Persistent = true
+	case Permanent:
+		o.Persistent, o.Leave = true, true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n, err := node.Begin(g.life, g.registry.client, g.path, g.data, o)
+	if err != nil {
+		panic(err) // of these options, which are ours
+	}
+	g.node = n
+	g.running.Go(func() { g.follow(n) }) // ends with the node
+	return n
+}
+
+// succeeds tells whether what is in a node is a former life of this instance.
+func (g *Registration[T]) succeeds(data []byte) bool {
+	old, err := g.registry.codec.Decode(data)
+	if err != nil {
+		return false
+	}
+	now := g.Instance()
+	return now.Address != "" && old.Address == now.Address && old.Port == now.Port && old.TLSPort == now.TLSPort
+}
+
+// follow tells how a node is, as long as it is kept.
+func (g *Registration[T]) follow(n *node.Node) {
+	for s := range n.Watch(context.WithoutCancel(g.life)) {
+		if s.Err != nil && !errors.Is(s.Err, node.ErrClosed) {
+			g.registry.log.Warn("instance is not listed", "path", g.path, "cause", s.Err)
+		}
+		g.mu.Lock()
+		g.wakeLocked()
+		g.mu.Unlock()
+	}
+}
+
+// unlist has the instance's node removed, and returns when it is gone.
+func (g *Registration[T]) unlist(why error) error {
+	g.mu.Lock()
+	n := g.node
+	g.node = nil
+	g.status = node.Status{Err: why}
+	g.wakeLocked()
+	g.mu.Unlock()
+	if n == nil {
+		return nil
+	}
+	return n.Close(context.WithoutCancel(g.life))
+}
+
+// note makes it known why there is no node.
+func (g *Registration[T]) note(why error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.status.Err != nil && g.status.Err.Error() == why.Error() {
+		return
+	}
+	g.status = node.Status{Err: why}
+	g.wakeLocked()
+}
+
+// wakeLocked wakes those who wait for another status. The caller holds mu.
+func (g *Registration[T]) wakeLocked() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+func (g *Registration[T]) failed(op string, err error) error {
+	return &client.Error{Op: op, Path: g.path, Err: err}
+}
