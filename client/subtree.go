@@ -424,8 +424,9 @@ func (t *subtree) takeChildren(n *treeNode, r seen) {
 		there[name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.children)) {
-		if !there[name] {
-			t.remove(n.children[name])
+		// Answers are taken in any order: a child that is newer than the list is not missing in it, and the next list is on its way.
+		if child := n.children[name]; !there[name] && child.stat.Czxid <= r.stat.Pzxid {
+			t.remove(child)
 		}
 	}
 	slices.Sort(r.names)

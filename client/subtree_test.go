@@ -286,6 +286,41 @@ func followed(t *testing.T, r *rand.Rand) (replaced int) {
 	return replaced
 }
 
+// A list that is older than a child, and is taken after it, does not take the child away.
+func TestSubtreeTakesListsLate(t *testing.T) {
+	w := &world{nodes: map[string]Stat{"/": {}}, watches: map[watchKey]*signal{}}
+	w.create("/r", 0)
+	w.create("/r/a", 0)
+	tree := newSubtree("/r", 1)
+	answer := func() seen {
+		l := tree.wants[0]
+		tree.wants = tree.wants[1:]
+		return w.answer(l)
+	}
+	for len(tree.wants) > 0 {
+		tree.take(answer())
+	}
+	require.Len(t, tree.told(), 2)
+	known, list := tree.root.children["a"], tree.root.armed[watchChildren].signal
+	data := known.armed[watchData].signal
+
+	w.delete("/r/a")
+	tree.wake(look{tree.root, watchChildren}, list, false)
+	late := answer()
+	require.Empty(t, late.names)
+	w.create("/r/a", 0)
+	tree.wake(look{known, watchData}, data, false)
+	tree.take(answer()) // it is another one
+	tree.take(answer())
+	changes := tree.told()
+	require.Len(t, changes, 2)
+	require.Equal(t, TreeRemoved, changes[0].Kind)
+	require.Equal(t, TreeAdded, changes[1].Kind)
+	tree.take(late)
+	require.Empty(t, tree.told())
+	require.Contains(t, w.fired, late.watch.signal, "and the next list is on its way")
+}
+
 // A node that must not be read is told once, is no reason to stop, and is read when it may be again.
 func TestSubtreeOfSecrets(t *testing.T) {
 	w := &world{nodes: map[string]Stat{"/": {}}, secret: map[string]bool{}, watches: map[watchKey]*signal{}}
