@@ -143,7 +143,7 @@ func TestRegister(t *testing.T) {
 		require.Equal(t, base+"/mail/one", g.Path())
 		require.Equal(t, g.Path(), all[0].Path)
 		require.Equal(t, c.Session().ID(), all[0].Owner)
-		require.Equal(t, node.Status{Present: true, Czxid: all[0].Token}, g.Status())
+		require.Equal(t, node.Status{Present: true, Czxid: all[0].Token, Session: c.Session().ID()}, g.Status())
 		require.Equal(t, time.Now(), all[0].Since)
 		require.WithinDuration(t, time.Now(), all[0].Registered, 2*time.Second)
 		require.Equal(t, "smtp", all[0].Payload)

@@ -35,8 +35,8 @@
 // A new session finds the node of the one before, which the servers have not ended yet, or which they never will hear the end of. It is not
 // taken for the new session's: it would go with its owner. It is deleted and made again in one transaction, so that nobody sees it missing.
 // A node of somebody else's session is left alone, unless Options.Replace or Options.Succeeds says otherwise: [Node.Status] says ErrTaken, and
-// the node is made when the other one goes. An ephemeral node tells by its owner whose it is. The other kinds have none: two who keep one
-// share it.
+// the node is made when the other one goes; Options.Patience bounds how long [Keep] waits for that. An ephemeral node tells by its owner
+// whose it is. The other kinds have none: two who keep one share it.
 //
 // # What happens when
 //

@@ -51,7 +51,7 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 		case err == nil:
 			pauses.policy.Reset()
 			n.sight.present(s, k.czxid)
-			n.note(Status{Present: true, Czxid: k.czxid}, wish)
+			n.note(Status{Present: true, Czxid: k.czxid, Session: s.ID()}, wish)
 			again = k.nextTouch()
 		case s.Err() != nil:
 			n.sight.absent(s.Err())

@@ -40,6 +40,10 @@ type Options struct {
 	Succeeds func(data []byte) bool
 	// Leave has Close leave the node as it is: an ephemeral one for as long as the session lives.
 	Leave bool
+	// Patience is how long Keep waits for a node of somebody else's to go, from when it is seen first, before it fails with ErrTaken: a
+	// little more than a session's timeout is enough for the node of one who died. If it is negative Keep does not wait. Once the node
+	// was kept it has no meaning. Default: as long as Keep's context.
+	Patience time.Duration
 	// Retry makes the policy of pauses after a failure that may pass, such as ErrNoAuth; when it says Stop, its last pause is repeated.
 	// Default: exponential with jitter, 50 ms to 10 s.
 	Retry func() backoff.BackOff
@@ -50,6 +54,7 @@ type Status struct {
 	Present bool  // it was there, as it should be, when last looked at
 	Err     error // why it is not; nil while nothing is known to be wrong
 	Czxid   int64 // the transaction that created it, of the last one that was present
+	Session int64 // the session it was present in
 }
 
 // Node is a node that is kept, from Keep until Close. Its methods may be called by many goroutines.
@@ -77,24 +82,25 @@ type Node struct {
 }
 
 // Keep begins to keep a node with these data, and returns when it is there. While somebody else's node is there it waits for that to go.
-// ctx bounds the waiting alone; if it ends, the node is given up, removed should it come about, and Keep fails with ctx's cause and, if
-// there is one, the reason. The node is kept until Close, or until the client is closed; a view of a session keeps it for that session.
+// ctx bounds the waiting alone, and Options.Patience that for somebody else's node; if they end, the node is given up, removed should it
+// come about, and Keep fails with ctx's cause and, if there is one, the reason. The node is kept until Close, or until the client is closed;
+// a view of a session keeps it for that session. It fails at once with client.ErrInvalidPath if there can be no such node.
 func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
 	n, err := Begin(ctx, c, path, data, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.Await(ctx); err != nil {
+	if err := n.await(ctx, 1, n.opts.Patience); err != nil {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = n.Close(bounded)
-		return nil, err
+		return nil, n.failed("keep", err)
 	}
 	return n, nil
 }
 
-// Begin is Keep for who does not wait until the node is there: [Node.Await] does, and [Node.Status] tells. It fails if the options cannot be
-// meant. ctx has values, and bounds nothing.
+// Begin is Keep for who does not wait until the node is there: [Node.Await] does, and [Node.Status] tells. Options.Patience has no meaning then.
+// It fails if the options cannot be meant, or the path. ctx has values, and bounds nothing.
 func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
 	n := &Node{
 		client: c, path: path, data: bytes.Clone(data), wish: 1,
@@ -107,6 +113,9 @@ func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts
 		return nil, n.failed("keep", err)
 	}
 	n.named = !n.opts.Sequential
+	if _, err := c.Intent(client.CreateOp(path, data, &client.CreateOptions{ACL: n.opts.ACL})); err != nil { // it never can be sent
+		return nil, n.failed("keep", err)
+	}
 	if n.opts.Retry == nil {
 		n.opts.Retry = func() backoff.BackOff {
 			return backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(10*time.Second),
@@ -123,7 +132,7 @@ func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts
 // is one, the reason why the node is not there, and with ErrClosed when it is not kept any more.
 func (n *Node) Await(ctx context.Context) error {
 	_, wish, _ := n.wanted()
-	if err := n.await(ctx, wish); err != nil {
+	if err := n.await(ctx, wish, 0); err != nil {
 		return n.failed("keep", err)
 	}
 	return nil
@@ -164,7 +173,7 @@ func (n *Node) Set(ctx context.Context, data []byte) error {
 	wish := n.wish
 	n.wakeLocked()
 	n.mu.Unlock()
-	if err := n.await(ctx, wish); err != nil {
+	if err := n.await(ctx, wish, 0); err != nil {
 		return n.failed("set", fmt.Errorf("%w: %w", client.ErrUnknown, err))
 	}
 	return nil
@@ -217,8 +226,10 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 }
 
-// await waits until the data of a wish, or of a later one, are in place.
-func (n *Node) await(ctx context.Context, wish uint64) error {
+// await waits until the data of a wish, or of a later one, are in place; with a patience other than 0, for so long while the node is
+// somebody else's.
+func (n *Node) await(ctx context.Context, wish uint64, patience time.Duration) error {
+	var enough <-chan time.Time
 	for {
 		n.mu.Lock()
 		granted, status, changed := n.granted, n.status, n.changed
@@ -226,8 +237,21 @@ func (n *Node) await(ctx context.Context, wish uint64) error {
 		if granted >= wish {
 			return nil
 		}
+		taken := errors.Is(status.Err, ErrTaken)
+		if patience < 0 && taken {
+			return status.Err
+		}
+		if patience > 0 && taken && enough == nil {
+			enough = time.After(patience)
+		}
+		over := enough
+		if !taken { // whoever it was may be gone: nobody knows while there is no connection
+			over = nil
+		}
 		select {
 		case <-changed:
+		case <-over:
+			return status.Err
 		case <-n.removed:
 			return errors.Join(context.Cause(n.life), status.Err)
 		case <-ctx.Done():
@@ -250,7 +274,7 @@ func (n *Node) note(s Status, granted uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if s.Czxid == 0 {
-		s.Czxid = n.status.Czxid
+		s.Czxid, s.Session = n.status.Czxid, n.status.Session
 	}
 	n.status, n.granted = s, max(n.granted, granted)
 	n.wakeLocked()

@@ -87,7 +87,7 @@ func TestKeep(t *testing.T) {
 		data, stat := look(t, other)
 		require.Equal(t, "one", data)
 		require.Equal(t, c.Session().ID(), stat.EphemeralOwner)
-		require.Equal(t, node.Status{Present: true, Czxid: stat.Czxid}, n.Status())
+		require.Equal(t, node.Status{Present: true, Czxid: stat.Czxid, Session: c.Session().ID()}, n.Status())
 		states := watch(t, other)
 		require.Equal(t, []string{"one true"}, states.since())
 
@@ -242,6 +242,48 @@ func TestSomebodyElsesNode(t *testing.T) {
 		data, _ = look(t, c)
 		require.Equal(t, "taken", data)
 		require.NoError(t, taker.Close(t.Context()))
+	})
+}
+
+// What can never be there is refused at once.
+func TestNoSuchNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ensembletest.Start(t, 1, nil).Connect(t)
+		for _, bad := range []string{"", "relative", "/a/../b", "/a/"} {
+			_, err := node.Keep(t.Context(), c, bad, nil, nil)
+			require.ErrorIs(t, err, client.ErrInvalidPath, bad)
+		}
+	})
+}
+
+// Who has no patience with somebody else's node is told so, and has left nothing; the node of one who has died is waited for.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		theirs := mustKeep(t, other, "theirs", nil)
+		began := time.Now()
+		_, err := node.Keep(t.Context(), c, path, []byte("ours"), &node.Options{Patience: -1})
+		require.ErrorIs(t, err, node.ErrTaken)
+		require.Zero(t, time.Since(began))
+		_, err = node.Keep(t.Context(), c, path, []byte("ours"), &node.Options{Patience: 20 * time.Second})
+		require.ErrorIs(t, err, node.ErrTaken)
+		require.Equal(t, 20*time.Second, time.Since(began))
+		require.True(t, theirs.Status().Present)
+
+		e.CutClient(other)
+		ours := mustKeep(t, c, "ours", &node.Options{Patience: 20 * time.Second})
+		data, _ := look(t, c)
+		require.Equal(t, "ours", data)
+		e.Heal()
+		require.NoError(t, theirs.Close(t.Context()))
+		taker := mustKeep(t, other, "taken", &node.Options{Replace: true})
+		time.Sleep(time.Minute)
+		require.ErrorIs(t, ours.Status().Err, node.ErrTaken)
+		require.NoError(t, taker.Close(t.Context()))
+		time.Sleep(time.Second)
+		require.True(t, ours.Status().Present, "once it was kept there is patience")
+		require.NoError(t, ours.Close(t.Context()))
 	})
 }
 
@@ -432,7 +474,7 @@ func TestRandomFaults(t *testing.T) {
 			data, stat := look(t, other)
 			require.Equal(t, wish, data)
 			require.Equal(t, c.Session().ID(), stat.EphemeralOwner)
-			require.Equal(t, node.Status{Present: true, Czxid: stat.Czxid}, n.Status())
+			require.Equal(t, node.Status{Present: true, Czxid: stat.Czxid, Session: c.Session().ID()}, n.Status())
 			require.EqualValues(t, 1, seenBy.Sum("bellwether.node.presence.count"))
 			require.NoError(t, n.Close(ctx))
 			data, _ = look(t, other)
