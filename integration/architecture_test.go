@@ -112,7 +112,8 @@ var house = []room{
 	{name: "recipes/job", may: []string{"client", "recipes/leader"}, beyond: otel, why: "who leads runs it"},
 	{name: "recipes/discovery", may: []string{"client", "recipes/cache", "recipes/node"}, beyond: otel, why: "an instance is a node that is kept, and a lookup a mirror"},
 	{name: "recipes/discovery/health", why: "a check asks the instance, and knows nothing of where it is listed"},
-	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache", "recipes/queue", "recipes/discovery"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
+	{name: "recipes/group", may: []string{"client", "recipes/cache", "recipes/node"}, beyond: otel, why: "members are nodes that are kept, seen in a mirror"},
+	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache", "recipes/queue", "recipes/discovery", "recipes/group"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
 	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "client/schema", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/barrier", "recipes/counter", "recipes/node"}, why: "examples show the public packages"},
 }
 

@@ -1,0 +1,63 @@
+// Package group tells who else is here: members of a group, each with an id and a payload, who see each other come, change and go.
+//
+//	g := group.New(c, "/search/members", nil)
+//	me, err := g.Join(ctx, "anna", []byte("10.0.0.7:25"))
+//	if err != nil {
+//		return err
+//	}
+//	defer me.Leave(context.WithoutCancel(ctx))
+//
+//	all, err := g.Observe(ctx)
+//	if err != nil {
+//		return err
+//	}
+//	defer all.Close()
+//	for event := range all.Events(ctx) {
+//		fmt.Println(event.Kind, event.Member.ID)
+//	}
+//
+// To be a member and to look on are two things: a [Membership] is this process's own, a [View] is of all members, and who has a View need
+// not be one. A View has what the servers have: this process is in it when it is registered, and not because it wants to be.
+//
+// # Layout
+//
+// A member is an ephemeral node, that of Curator's GroupMember unless Options.Layout says otherwise:
+//
+//	<path>/<id>                       the data are the payload
+//
+// so Curator's and ours are members of one group. kazoo has two others, in which members have no payload, or none that kazoo knows of:
+//
+//	<path>/<32 hex>__party__          Party: the data are the id; older versions put a number of ten digits behind
+//	<path>/<32 hex>-<id>              ShallowParty: kazoo puts the id into the data, too
+//
+// The path is made as a container where it is missing. Children that are not ephemeral, or not named like this, are nobody.
+//
+// # One id, one member
+//
+// Where the id is the node's name it is one member's: who comes second is refused with [ErrTaken], and nobody's data are
+// overwritten. One who has died stays for its session's timeout, and may be the former life of who comes: [Group.Join] waits so long
+// for it to go, see Options.Patience. (Curator's GroupMember is not so careful: one with the same id overwrites our data, which are put right,
+// and again.) kazoo's layouts let many have one id.
+//
+// # What happens when
+//
+//	connection lost               the member stays for its session's timeout; Status says that nobody knows, and View.StaleSince since when
+//	made again in that time       nothing: the node is looked at, and no observer hears of it
+//	session lost                  the next session takes the node over, without a moment in which there is none; observers are told Left and
+//	                              Joined, as it is another registration, with another token
+//	the node is removed           it is made again
+//	its data are overwritten      they are written again
+//	id taken meanwhile            Status says ErrTaken, and the member is registered when the other one goes
+//	ACL forbids it                Status says so, and it is tried again at intervals
+//	Join's context ends           what it made is removed
+//	process dies                  its node goes when the servers' timeout is over
+//
+// That a member is listed is no proof that it works, or even lives; and that it is not, none that it has stopped: it may not know yet. What two
+// must not do takes a lock.
+//
+// # Cost
+//
+// To join takes two requests if the path exists, to leave three; a member has one watch on its own node. A View takes a list and one read for
+// each member to open, and the servers keep three watches for it and one for each member; each change is one or two requests of each
+// observer, so a thousand who look on at a thousand are a million of each.
+package group
