@@ -113,6 +113,10 @@ var house = []room{
 	{name: "recipes/discovery", may: []string{"client", "recipes/cache", "recipes/node"}, beyond: otel, why: "an instance is a node that is kept, and a lookup a mirror"},
 	{name: "recipes/discovery/health", why: "a check asks the instance, and knows nothing of where it is listed"},
 	{name: "recipes/group", may: []string{"client", "recipes/cache", "recipes/node"}, beyond: otel, why: "members are nodes that are kept, seen in a mirror"},
+	{name: "recipes/partition", may: []string{"client", "recipes/cache", "recipes/group", "recipes/lock", "recipes/ticket"}, beyond: otel, why: "who is to have a part follows from the group, who has it is a lock's"},
+	{name: "recipes/barrier", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
+	{name: "recipes/counter", may: []string{"client", "client/typed", "recipes/lock"}, beyond: otel, why: "a number among types, and a lock for those who are beaten"},
+	{name: "recipes/cache", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache", "recipes/queue", "recipes/discovery", "recipes/group"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
 	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "client/schema", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/barrier", "recipes/counter", "recipes/node"}, why: "examples show the public packages"},
 }

@@ -1,0 +1,381 @@
+package partition_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/recipes/group"
+	"github.com/bellwether-zk/bellwether/recipes/partition"
+)
+
+var (
+	runs = flag.Int("partition.runs", 1, "how many runs with random trouble there are")
+	seed = flag.Uint64("partition.seed", 0, "the first run's seed; 0: a random one")
+)
+
+// tally is what came of all runs.
+type tally struct{ got, moved, faults, struck int }
+
+// Members come, go, change their weights and restart among faults of all kinds: nobody gets a part before the context of its owner has
+// ended, and where it was moved, before the owner has let go; tokens grow. When it is quiet each part is its who is to have it. Nothing is left.
+func TestPartsInTrouble(t *testing.T) {
+	first := *seed
+	if first == 0 {
+		first = rand.Uint64()
+	}
+	t.Logf("seed %d", first)
+	var sum tally
+	for i := range *runs {
+		r := &trial{
+			Rand: rand.New(rand.NewPCG(first+uint64(i), 0)), seed: first + uint64(i),
+			last: map[string]*turn{}, forced: map[*partition.Part]bool{},
+		}
+		synctest.Test(t, func(t *testing.T) {
+			r.t = t
+			r.run()
+		})
+		if t.Failed() {
+			t.Fatalf("it was seed %d", r.seed)
+		}
+		sum.got += r.got
+		sum.moved += r.moved
+		sum.faults += r.faults
+		sum.struck += r.struck
+	}
+	t.Logf("parts were got %d times, %d times by moving, with %d faults, of which %d took effect on a frame", sum.got, sum.moved, sum.faults, sum.struck)
+	require.Greater(t, sum.got, 40**runs)
+	require.Positive(t, sum.moved)
+}
+
+// A trial is one run.
+type trial struct {
+	*rand.Rand
+	t    *testing.T
+	seed uint64
+	e    *ensembletest.Ensemble
+
+	mu     sync.Mutex
+	last   map[string]*turn         // the last owner of each part
+	forced map[*partition.Part]bool // the node was removed, or the session ended, by somebody else: nobody can know before
+	tally
+}
+
+// A turn is one call of the function.
+type turn struct {
+	part   *partition.Part
+	id     string
+	inside bool // the function has not returned
+}
+
+const movers = 5
+
+func (r *trial) upTo(d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
+
+// enter checks a part that a member gets.
+func (r *trial) enter(id string, part *partition.Part) *turn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := &turn{part, id, true}
+	if before := r.last[part.Name()]; before != nil {
+		over := false
+		select {
+		case <-before.part.Context().Done():
+			over = true
+		default:
+		}
+		cause := context.Cause(before.part.Context())
+		switch {
+		case !over && !r.forced[before.part]:
+			r.t.Errorf("seed %d: %s gets %s while %s has it", r.seed, id, part.Name(), before.id)
+		case before.inside && before.id == id:
+			r.t.Errorf("seed %d: %s gets %s before it has let go", r.seed, id, part.Name())
+		case before.inside && errors.Is(cause, partition.ErrMoved) && before.part.Session().Err() == nil && !r.forced[before.part]:
+			r.t.Errorf("seed %d: %s gets %s before %s has let go", r.seed, id, part.Name(), before.id)
+		case part.Token() <= before.part.Token():
+			r.t.Errorf("seed %d: token %d of %s after %d", r.seed, part.Token(), part.Name(), before.part.Token())
+		}
+		if errors.Is(cause, partition.ErrMoved) {
+			r.moved++
+		}
+	}
+	r.last[part.Name()] = now
+	r.got++
+	return now
+}
+
+func (r *trial) run() {
+	t := r.t
+	r.e = ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second, TickTime: time.Second}})
+	admin := r.e.Connect(t)
+	all := make([]*client.Client, movers)
+	weights := map[string]int{}
+	var members sync.WaitGroup
+	quiet, stop := make(chan struct{}), make(chan struct{})
+	for i := range all {
+		all[i] = r.e.Connect(t)
+		m := &mover{trial: r, Rand: rand.New(rand.NewPCG(r.seed, uint64(1+i))), id: fmt.Sprint("m", i), weight: 1 + i%2, client: all[i]}
+		weights[m.id] = m.weight
+		members.Go(func() { m.live(quiet, stop) })
+	}
+	for range 25 {
+		r.fault(admin, all[r.IntN(len(all))])
+		time.Sleep(r.upTo(8 * time.Second))
+	}
+	r.heal(all)
+	close(quiet)
+	time.Sleep(3 * time.Minute)
+
+	want, got := map[string]string{}, map[string]string{}
+	for _, part := range parts {
+		want[part] = partition.Choose(part, weights)
+	}
+	r.mu.Lock()
+	for name, turn := range r.last {
+		if turn.inside && turn.part.Context().Err() == nil {
+			got[name] = turn.id
+		}
+	}
+	r.mu.Unlock()
+	require.Equal(t, want, got)
+	for _, s := range mustInspect(t, admin) {
+		require.Equal(t, want[s.Part], s.Target)
+		require.Equal(t, want[s.Part], s.Owner)
+		require.Equal(t, r.last[s.Part].part.Token(), s.Token)
+		require.Empty(t, s.Waiting)
+	}
+	close(stop)
+	members.Wait()
+	time.Sleep(30 * time.Second) // sessions that were lost are over
+	mustLeaveNothing(t, r.e, admin)
+}
+
+// A mover is one client, whose member comes and goes.
+type mover struct {
+	*trial
+	*rand.Rand
+	id     string
+	weight int
+	client *client.Client
+}
+
+func (m *mover) upTo(d time.Duration) time.Duration { return time.Duration(m.Int64N(int64(d))) }
+
+// live runs a member, again and again until it is quiet, and then for good.
+func (m *mover) live(quiet, stop <-chan struct{}) {
+	p := partition.New(m.client, path, parts, &partition.Options{
+		ID: m.id, Weight: m.weight, Settle: time.Second, Notice: time.Second, Grace: 10 * time.Second,
+	})
+	for stopped := false; !stopped; {
+		ctx, cancel := context.WithCancelCause(m.t.Context())
+		ended := make(chan error, 1)
+		r := rand.New(rand.NewPCG(m.Uint64(), 1))
+		go func() { // ends with ctx
+			ended <- m.serve(ctx, p, r)
+		}()
+		again := time.After(m.upTo(time.Minute))
+		select {
+		case <-again:
+		case <-stop:
+			stopped = true
+		case err := <-ended:
+			ended <- err
+		}
+		select {
+		case <-quiet: // from now on it stays
+			if !stopped {
+				select {
+				case <-stop:
+					stopped = true
+				case err := <-ended:
+					ended <- err
+				}
+			}
+		default:
+		}
+		cancel(errStopped)
+		if err := <-ended; !errors.Is(err, errStopped) && !errors.Is(err, group.ErrTaken) {
+			m.t.Errorf("seed %d: %v", m.seed, err)
+		}
+		if !stopped {
+			time.Sleep(m.upTo(3 * time.Second))
+		}
+	}
+}
+
+// serve runs a member by its functions, or by hand with changes of its weight and drained in the end.
+func (m *mover) serve(ctx context.Context, p *partition.Partition, r *rand.Rand) error {
+	if r.IntN(2) == 0 {
+		return p.Run(ctx, func(ctx context.Context, part *partition.Part) error {
+			m.own(part, rand.New(rand.NewPCG(uint64(part.Token()), m.seed)))
+			return nil
+		})
+	}
+	s, err := p.Join(ctx)
+	if err != nil {
+		return err
+	}
+	var owners sync.WaitGroup
+	owners.Go(func() { // ends with the share
+		for part := range s.Parts(context.Background()) {
+			owners.Go(func() { // ends with the part
+				m.own(part, rand.New(rand.NewPCG(uint64(part.Token()), m.seed)))
+				_ = part.Release(m.t.Context())
+			})
+		}
+	})
+	if r.IntN(2) == 0 {
+		bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
+		_ = s.SetWeight(bounded, r.IntN(4))
+		cancel()
+		bounded, cancel = context.WithTimeout(ctx, 20*time.Second)
+		_ = s.Drain(bounded)
+		cancel()
+		for s.SetWeight(ctx, m.weight) != nil && ctx.Err() == nil {
+		}
+	}
+	<-ctx.Done()
+	if err := s.Leave(m.t.Context()); err != nil {
+		return err
+	}
+	owners.Wait()
+	return context.Cause(ctx)
+}
+
+// own is what a member does with a part: mostly until it is told, and sometimes too short, or a little longer.
+func (m *mover) own(part *partition.Part, r *rand.Rand) {
+	now := m.enter(m.id, part)
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		now.inside = false
+	}()
+	switch r.IntN(6) {
+	case 0:
+		<-part.Moving()
+	case 1:
+		select {
+		case <-time.After(time.Duration(r.Int64N(int64(time.Minute)))):
+		case <-part.Context().Done():
+		}
+	default:
+		<-part.Context().Done()
+	}
+	if r.IntN(3) == 0 {
+		time.Sleep(time.Duration(r.Int64N(int64(5 * time.Second))))
+	}
+}
+
+// force does something to one who has a part that ends its parts without its knowledge.
+func (r *trial) force(what func(ctx context.Context, part *partition.Part), all bool) {
+	r.mu.Lock()
+	var victim *partition.Part
+	for _, name := range parts {
+		if turn := r.last[name]; turn != nil && turn.part.Context().Err() == nil && (victim == nil || r.IntN(3) == 0) {
+			victim = turn.part
+		}
+	}
+	for turn := range maps.Values(r.last) {
+		if victim != nil && (turn.part == victim || all && turn.part.Session() == victim.Session()) {
+			r.forced[turn.part] = true
+		}
+	}
+	r.mu.Unlock()
+	if victim != nil {
+		ctx, cancel := context.WithTimeout(r.t.Context(), time.Second)
+		defer cancel()
+		what(ctx, victim)
+	}
+}
+
+// fault lets one thing go wrong.
+func (r *trial) fault(admin, c *client.Client) {
+	server := r.e.Server(1 + r.IntN(3))
+	later := func(f func()) { time.AfterFunc(r.upTo(15*time.Second), f) }
+	p := r.e.Proxy(c)
+	ops := []proxy.Op{proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpSetData, proxy.OpGetChildren, proxy.OpMulti, proxy.OpSync}
+	op := ops[r.IntN(len(ops))]
+	r.mu.Lock()
+	r.faults++
+	r.mu.Unlock()
+	frame := func(f *proxy.Fault) {
+		later(func() {
+			if f.Strikes() > 0 {
+				r.mu.Lock()
+				r.struck++
+				r.mu.Unlock()
+			}
+			f.End()
+		})
+	}
+	switch r.IntN(15) {
+	case 0:
+		r.e.Drop(c)
+	case 1, 2:
+		r.e.CutClient(c)
+		later(r.e.Heal)
+	case 3:
+		r.e.CutFromLeader(server.ID())
+		later(r.e.Heal)
+	case 4:
+		r.e.Partition([]int{server.ID()})
+		later(r.e.Heal)
+	case 5:
+		if server.Running() {
+			server.Pause()
+			later(server.Resume)
+		}
+	case 6:
+		if server.Running() {
+			server.Kill()
+			later(func() { _ = server.Restart(context.Background()) })
+		}
+	case 7, 8:
+		frame(p.Lose(proxy.Reply(op, "").Times(1 + r.IntN(3))))
+	case 9:
+		frame(p.Lose(proxy.Request(op, "").Times(1 + r.IntN(3))))
+	case 10:
+		frame(p.Freeze(proxy.Reply(proxy.OpAll, "").Always()))
+	case 11:
+		frame(p.Delay(proxy.Reply(op, "").Always(), r.upTo(time.Second)))
+	case 12:
+		r.force(func(ctx context.Context, part *partition.Part) { _ = r.e.ExpireSession(ctx, part.Session().ID()) }, true)
+	case 13:
+		r.force(func(ctx context.Context, part *partition.Part) { _ = admin.Delete(ctx, part.Path(), client.AnyVersion) }, false)
+	case 14:
+		ctx, cancel := context.WithTimeout(r.t.Context(), time.Second)
+		defer cancel()
+		_, _ = r.e.Sweep(ctx)
+		_, _ = admin.Create(ctx, path+"/locks/p0/foreign", nil, &client.CreateOptions{Mode: client.Persistent})
+	}
+}
+
+// heal ends all that is wrong.
+func (r *trial) heal(all []*client.Client) {
+	time.Sleep(15 * time.Second) // what was to end by itself has
+	r.e.Heal()
+	for _, c := range all {
+		r.e.Proxy(c).Heal()
+	}
+	for _, s := range r.e.Servers() {
+		s.Resume()
+		if !s.Running() {
+			require.NoError(r.t, s.Restart(r.t.Context()))
+		}
+	}
+	_, err := r.e.WaitLeader(r.t.Context())
+	require.NoError(r.t, err)
+	time.Sleep(30 * time.Second)
+}
