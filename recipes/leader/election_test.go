@@ -243,7 +243,7 @@ func TestCancelledCandidacyLeavesTheLine(t *testing.T) {
 
 // A candidacy that is cancelled at any moment, with an answer lost or none, leaves nothing behind.
 func TestCancelledAtEachStep(t *testing.T) {
-	for _, lose := range []proxy.Op{proxy.OpConnect, proxy.OpCreate, proxy.OpExists, proxy.OpGetChildren, proxy.OpDelete, proxy.OpSync} {
+	for _, lose := range []proxy.Op{proxy.OpConnect, proxy.OpCreate, proxy.OpGetData, proxy.OpGetChildren, proxy.OpDelete, proxy.OpSync} {
 		for delay := range 16 {
 			synctest.Test(t, func(t *testing.T) {
 				srv := startServer(t)
@@ -712,7 +712,7 @@ func TestCost(t *testing.T) {
 		r := srv.Record()
 		require.NoError(t, mustLead(t, election(clients[0], "")).Resign(t.Context()))
 		synctest.Wait()
-		require.Equal(t, [3][]string{{"create", "exists", "getChildren2", "getChildren2", "delete"}}, asked(r))
+		require.Equal(t, [3][]string{{"create", "getData", "getChildren2", "getChildren2", "delete"}}, asked(r))
 
 		term := mustLead(t, election(clients[0], "anna"))
 		ben, carl := run(t, election(clients[1], "ben")), run(t, election(clients[2], "carl"))

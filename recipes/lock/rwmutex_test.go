@@ -245,7 +245,7 @@ func TestDowngradeWithLostAnswers(t *testing.T) {
 		"reply":       func(p *proxy.Proxy) { p.Lose(proxy.Reply(proxy.OpMulti, "")) },
 		"two replies": func(p *proxy.Proxy) { p.Lose(proxy.Reply(proxy.OpMulti, "").Times(2)) },
 		"connection":  func(p *proxy.Proxy) { p.Cut(proxy.Request(proxy.OpMulti, "")) },
-		"the guard's": func(p *proxy.Proxy) { p.Lose(proxy.Reply(proxy.OpExists, "")) },
+		"the guard's": func(p *proxy.Proxy) { p.Lose(proxy.Reply(proxy.OpGetData, "")) },
 		"event":       func(p *proxy.Proxy) { p.Lose(proxy.Event("")) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -276,7 +276,7 @@ func TestDowngradeMeetsALook(t *testing.T) {
 		c, wire := connect(t, e)
 		m := lock.NewRWMutex(c, path, nil)
 		h := mustHold(t, m.Lock)
-		lost := wire.p.Lose(proxy.Request(proxy.OpExists, "").Times(3)) // it is asked for again later than the transaction
+		lost := wire.p.Lose(proxy.Request(proxy.OpGetData, "").Times(3)) // it is asked for again later than the transaction
 		_, err := e.Connect(t).Set(t.Context(), h.Path(), []byte("look"), client.AnyVersion)
 		require.NoError(t, err)
 		<-lost.Struck()

@@ -281,7 +281,7 @@ func TestPermitsEndTogether(t *testing.T) {
 
 // Whatever answer gets lost, there are as many nodes as permits, and none when they are released.
 func TestSemaphoreWithLostAnswers(t *testing.T) {
-	for _, op := range []proxy.Op{proxy.OpCreate, proxy.OpExists, proxy.OpGetChildren, proxy.OpDelete, proxy.OpGetData} {
+	for _, op := range []proxy.Op{proxy.OpCreate, proxy.OpGetChildren, proxy.OpDelete, proxy.OpGetData} {
 		for _, skip := range []int{0, 1, 2, 3} {
 			t.Run(fmt.Sprint(op, skip), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package ticket
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -59,14 +60,17 @@ func places(names, markers []string) (line []Place, foreign []string) {
 			foreign = append(foreign, name)
 		}
 	}
-	slices.SortFunc(line, func(a, b Place) int {
-		switch {
-		case before(a.Number, b.Number):
-			return -1
-		case before(b.Number, a.Number):
-			return 1
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
+	slices.SortFunc(line, func(a, b Place) int { return cmp.Or(byNumber(a, b), strings.Compare(a.Name, b.Name)) })
 	return line, foreign
+}
+
+// byNumber compares two tickets by when their numbers were given out.
+func byNumber(a, b Place) int {
+	switch {
+	case before(a.Number, b.Number):
+		return -1
+	case before(b.Number, a.Number):
+		return 1
+	}
+	return 0
 }

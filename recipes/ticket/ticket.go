@@ -25,7 +25,7 @@ var (
 
 // Options say how a ticket is taken. The zero value works, and nil means the zero value.
 type Options struct {
-	// Data is the node's data, for others to read. Default: empty.
+	// Data is the node's data, for others to read; not nil and of no length it is empty. Default: Identity.
 	Data []byte
 	// Label stands before the marker in the node's name, for others to read in a listing. It makes no difference to the order, and no
 	// other kind of ticket: whoever knows the marker, Curator among them, reads past it. Default: none.
@@ -45,6 +45,12 @@ type Options struct {
 	Foreign func(names []string)
 	// Waiting, if not nil, is told the ticket ahead that is waited for each time Wait begins to wait for it, on the goroutine that waits.
 	Waiting func(ahead Place)
+	// Written, if not nil, is told what the node's data are after somebody has written to them, on the goroutine that watches over the
+	// place. Changes that come quickly are told as one. Nothing is told where the ACL does not let the ticket's owner read.
+	Written func(data []byte)
+	// Leaving, if not nil, is called before the node is removed for Return, and for nothing else, on the goroutine that removes it. ctx ends
+	// with the session; until Leaving returns, whoever is behind waits.
+	Leaving func(ctx context.Context)
 }
 
 // Ticket is a place in a line, from Take until Return. Its methods may be called by many goroutines.
@@ -94,6 +100,9 @@ func Take(ctx context.Context, c *client.Client, dir, marker string, opts *Optio
 	}
 	if t.opts.Cleanup == 0 {
 		t.opts.Cleanup = DefaultCleanup
+	}
+	if t.opts.Data == nil {
+		t.opts.Data = []byte(Identity())
 	}
 	if marker == "" {
 		return nil, &client.Error{Op: "take", Path: dir, Err: fmt.Errorf("%w: no marker", client.ErrBadArguments)}
@@ -171,11 +180,11 @@ func (t *Ticket) create(life context.Context) error {
 	t.stand.place = place // nobody else has the ticket yet
 	var listing sync.WaitGroup
 	listing.Go(func() { t.early, _, _ = t.view.Children(life, t.dir) }) // if it fails, Wait asks again
-	w, err := t.check(life)
+	own, err := t.check(life)
 	listing.Wait()
 	if err == nil {
 		t.token = t.stand.czxid
-		err = t.session.Go(func(context.Context) { t.guard(w) }) // ends with the place
+		err = t.session.Go(func(context.Context) { t.guard(own) }) // ends with the place
 	}
 	if err != nil {
 		_ = t.remove(life)
@@ -183,40 +192,42 @@ func (t *Ticket) create(life context.Context) error {
 	return err
 }
 
-// guard ends the place's context when somebody removes the node.
-func (t *Ticket) guard(w *client.Watch) {
-	for t.ctx.Err() == nil {
-		if _, err := w.Wait(t.ctx); err != nil {
-			return
+// guard ends the place's context when somebody removes the node, and tells when somebody writes to it.
+func (t *Ticket) guard(own sight) {
+	for told := int32(0); ; {
+		if v := own.stat.Version; v != told && own.data != nil && t.opts.Written != nil {
+			t.opts.Written(own.data)
+			told = v
 		}
-		next, err := t.check(t.ctx)
+		_, err := own.watch.Wait(t.ctx)
+		if err == nil {
+			own, err = t.check(t.ctx)
+		}
 		if errors.Is(err, ErrGone) {
 			t.lose(ErrGone)
 		}
-		w = next
 		if err != nil {
 			return
 		}
 	}
 }
 
-// check reads the own node and sets a watch on it, or on the one it was exchanged for. It is ErrGone when the node is not there or not
-// this session's.
-func (t *Ticket) check(ctx context.Context) (*client.Watch, error) {
+// check looks at the own node, or at the one it was exchanged for. It is ErrGone when the node is not there or not this session's.
+func (t *Ticket) check(ctx context.Context) (sight, error) {
 	for {
 		stands := t.stands()
 		for _, s := range stands {
-			stat, exists, w, err := t.view.ExistsW(ctx, join(t.dir, s.place.Name))
+			own, err := t.look(ctx, s.place)
 			if err != nil {
-				return nil, err
+				return own, err
 			}
-			if exists && stat.EphemeralOwner == t.session.ID() && (s.czxid == 0 || s.czxid == stat.Czxid) {
-				t.seen(stand{s.place, stat.Czxid})
-				return w, nil
+			if own.watch != nil && own.stat.EphemeralOwner == t.session.ID() && (s.czxid == 0 || s.czxid == own.stat.Czxid) {
+				t.seen(stand{s.place, own.stat.Czxid})
+				return own, nil
 			}
 		}
 		if slices.Equal(stands, t.stands()) { // or an exchange was begun, or done, meanwhile
-			return nil, &client.Error{Op: "check", Path: t.Path(), Err: ErrGone}
+			return sight{}, &client.Error{Op: "check", Path: t.Path(), Err: ErrGone}
 		}
 	}
 }
@@ -370,14 +381,14 @@ func (t *Ticket) Wait(ctx context.Context) error {
 
 // await returns when another ticket has left, or may have.
 func (t *Ticket) await(ctx context.Context, p Place) error {
-	w, err := t.watch(ctx, p)
-	if err != nil || w == nil { // nil: gone already
+	other, err := t.look(ctx, p)
+	if err != nil || other.watch == nil { // nil: gone already
 		return err
 	}
 	if t.opts.Waiting != nil {
 		t.opts.Waiting(p)
 	}
-	if _, err := w.Wait(ctx); err != nil {
+	if _, err := other.watch.Wait(ctx); err != nil {
 		return &client.Error{Op: "wait", Path: t.Path(), Err: err}
 	}
 	return nil
@@ -457,21 +468,29 @@ func (t *Ticket) lose(cause error) {
 	}
 }
 
-// watch sets a watch on another ticket; there is none if that is gone. It reads the data rather than asking for existence, which would leave a watch
+// sight is a node of the line as it was seen, and a watch on it. There is none if the node is gone.
+type sight struct {
+	data  []byte
+	stat  client.Stat
+	watch *client.Watch
+}
+
+// look looks at a node of the line and sets a watch on it. It reads the data rather than asking for existence, which would leave a watch
 // for the node's creation behind; existence is the way out where the data may not be read.
-func (t *Ticket) watch(ctx context.Context, p Place) (*client.Watch, error) {
+func (t *Ticket) look(ctx context.Context, p Place) (s sight, err error) {
 	path := join(t.dir, p.Name)
-	_, _, w, err := t.view.GetW(ctx, path)
+	s.data, s.stat, s.watch, err = t.view.GetW(ctx, path)
 	if errors.Is(err, client.ErrNoAuth) {
 		var exists bool
-		if _, exists, w, err = t.view.ExistsW(ctx, path); err == nil && !exists {
-			return nil, nil
+		s.stat, exists, s.watch, err = t.view.ExistsW(ctx, path)
+		if !exists {
+			s.watch = nil
 		}
 	}
 	if errors.Is(err, client.ErrNoNode) {
-		return nil, nil
+		return sight{}, nil
 	}
-	return w, err
+	return s, err
 }
 
 // Exchange gives a ticket that is the first of all another marker, one of Options.Others, in its place: there is no moment at which
@@ -544,16 +563,7 @@ func (t *Ticket) exchange(marker string) (old, next Place, err error) {
 // removal goes on by itself, and a further Return waits for it. It fails with ErrNoAuth if the directory's ACL does not let
 // this client remove children: then the node stays until the session ends.
 func (t *Ticket) Return(ctx context.Context) error {
-	t.returning.Do(func() {
-		t.lose(ErrReturned)
-		err := t.session.Go(func(life context.Context) {
-			t.failure = t.remove(life)
-			close(t.removed)
-		})
-		if err != nil { // the session is over
-			close(t.removed)
-		}
-	})
+	t.leave(ErrReturned)
 	select {
 	case <-t.removed:
 		return t.failure
@@ -565,6 +575,28 @@ func (t *Ticket) Return(ctx context.Context) error {
 	case <-ctx.Done():
 		return &client.Error{Op: "return", Path: t.Path(), Err: fmt.Errorf("%w: %w", client.ErrUnknown, context.Cause(ctx))}
 	}
+}
+
+// Abandon leaves the line for a reason, which is the cause of the end of the ticket's context, and does not wait until the node is gone:
+// Return does. It does nothing if the ticket was returned or abandoned before.
+func (t *Ticket) Abandon(reason error) { t.leave(reason) }
+
+// leave ends the place and has its node removed.
+func (t *Ticket) leave(reason error) {
+	t.returning.Do(func() {
+		orderly := t.ctx.Err() == nil && reason == ErrReturned
+		t.lose(reason)
+		err := t.session.Go(func(life context.Context) {
+			if orderly && t.opts.Leaving != nil {
+				t.opts.Leaving(life)
+			}
+			t.failure = t.remove(life)
+			close(t.removed)
+		})
+		if err != nil { // the session is over
+			close(t.removed)
+		}
+	})
 }
 
 // remove deletes the node until that is certain or the session is over, and then the one it may have been exchanged for: once the

@@ -230,7 +230,7 @@ func TestWaitEndsWithThePlace(t *testing.T) {
 
 // Whatever answer gets lost on the way in or out, there is one node while the place is held and none after.
 func TestLostAnswers(t *testing.T) {
-	for _, op := range []proxy.Op{proxy.OpCreate, proxy.OpExists, proxy.OpGetChildren, proxy.OpDelete, proxy.OpSync} {
+	for _, op := range []proxy.Op{proxy.OpCreate, proxy.OpGetData, proxy.OpGetChildren, proxy.OpDelete, proxy.OpSync} {
 		t.Run(fmt.Sprint(op), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := startServer(t)
@@ -250,7 +250,7 @@ func TestLostAnswers(t *testing.T) {
 // A Take that is cancelled at any moment leaves no node behind, nor does one whose connection breaks besides.
 func TestCancelledTakeLeavesNothing(t *testing.T) {
 	why := errors.New("the user lost interest")
-	for _, lose := range []proxy.Op{proxy.OpConnect, proxy.OpCreate, proxy.OpDelete, proxy.OpExists} { // it is connected: the first is none
+	for _, lose := range []proxy.Op{proxy.OpConnect, proxy.OpCreate, proxy.OpDelete, proxy.OpGetData} { // it is connected: the first is none
 		for delay := range 8 {
 			synctest.Test(t, func(t *testing.T) {
 				srv := startServer(t)
