@@ -10,7 +10,11 @@
 //	return print(hold.Context(), hold.Token(), pages)
 //
 // A [Mutex] is the description of a lock; to acquire it is to be given a [Hold]. Two Holds of one Mutex exclude each other whoever
-// acquired them: there is no ownership by goroutine and no re-entrance, and any goroutine may release.
+// acquired them: there is no ownership by goroutine, and any goroutine may release. Who holds a lock says so by the Hold's Context: to lock
+// once more with that is refused, or counted where Options.Reentrant allows it.
+//
+// To wait for no longer than a while is a matter of the context, whose cause Lock fails with and which bounds everything, what is done
+// twice too: context.WithTimeout(ctx, 10*time.Second). Not to wait at all is TryLock.
 //
 // # How it works
 //
@@ -20,8 +24,11 @@
 //	<path>/_c_<uuid>-lock-<number>
 //
 // so Curator's InterProcessMutex and LeaderSelector, go-zookeeper's Lock, and a Mutex on the same path exclude each other, first come
-// first served. Curator's semaphores and read-write locks, and kazoo's locks, use other names and do not. Package ticket has the details
-// of the line: who watches whom, how numbers wrap, what happens to a create whose answer was lost.
+// first served. Curator's semaphores and read-write locks, and kazoo's locks, use other names and do not: such contenders on one path do
+// not see each other, which Options.Logger is told and [Mutex.Inspect] shows. With Options.Layout a lock is one with kazoo's instead. All
+// three languages share one if kazoo's side names its contenders as Curator does, in a subclass of its Lock with "-lock-" for _NODE_NAME and
+// the only of its _EXCLUDE_NAMES. Package ticket has the details of the line: who watches whom, how numbers wrap, what happens to a create
+// whose answer was lost.
 //
 // To lock takes two round trips to the servers if nobody is ahead: the create, then the list and at the same time a look at the own node,
 // which leaves a watch. Who waits sets a watch on the one ahead, and takes one round trip from when that is gone: the list again, and if it
@@ -42,7 +49,7 @@
 //
 // [Hold.Downgrade] makes a writer a reader in its place: one transaction exchanges the node for one with the other marker and the same
 // number, so that at no moment a writer could come in. Those who watched the writer look again. There is no way back: two readers who
-// wanted it would wait for each other. Who locks an RWMutex with a context that comes from a hold of the same one would wait for itself,
+// wanted it would wait for each other. A reader who locks for writing with a context that comes from its hold would wait for itself,
 // and is refused with [ErrNested], as far as it can be told: through the same client.
 //
 // # Permits
@@ -72,6 +79,18 @@
 // [Holds], whose Context ends when one of them does. It costs the sum of its locks, and waits for one after the other. (Curator's
 // InterProcessMultiLock takes its locks in the order given: one that shares paths with a Multi should be given them sorted.)
 //
+// # Letting go
+//
+// A holder can be asked to let go: [Revoke], or Curator's Revoker, writes a word to its node, and [Hold.Revoked] tells the holder, who
+// releases, or says no with [Hold.Refuse]. It is a request, from whoever may write to the node, and does nothing by itself.
+//
+// Two options bound what a holder that does not let go does to others. With Options.MaxHold a hold ends after so long, and the next one
+// comes in however stuck the holder is. With Options.Delay a [Mutex] stays free for a while behind a holder that did not release
+// it, as Consul's and Chubby's locks do, so that what it sent last arrives before the next one begins. How does the next one know? A holder
+// makes a mark, <path>.held, before it holds, and removes it when it releases. Who is first in the line and finds one waits for the delay,
+// counted from when one of its process has seen it first. So it costs a write to lock and one to release, and nothing where it is not asked
+// for; a mark stays when nobody comes any more. All contenders of this package must agree on it, and others are not delayed.
+//
 // # What a lock is worth
 //
 // Holding means: the server accepted this node, nobody was ahead of it, and a majority of the servers has confirmed, lately enough, that the
@@ -88,6 +107,7 @@
 //	client closed                                 its Context ends, then the servers are told
 //	its node is removed by somebody               its Context ends when the client is told, which may be after another holds
 //	process dies                                  its node goes when the servers' timeout is over
+//	it lasts for Options.MaxHold                  its Context ends, then its node is removed in the background
 //
 // and to a Lock that waits:
 //
@@ -98,5 +118,6 @@
 // What remains is the time between looking at the context and the effect of what is done then: a process may be paused right there. Work
 // that would be harmed by that carries the hold's token, a number that grows from holder to holder, to where the work takes effect, and is
 // refused there once a greater token was seen; where readers share, a greater token of a writer. For data in ZooKeeper itself,
-// [Hold.Guard] makes a multi fail if the lock is not held at the moment of the change.
+// [Hold.Guard] makes a multi fail if the lock is not held at the moment of the change. Package fence has what refuses older tokens: for a
+// table of an SQL database, and for a resource behind HTTP.
 package lock

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble"
@@ -191,4 +192,163 @@ func ExampleMulti() {
 	// moved under both: <nil>
 	// released: <nil>
 	// multi /accounts/zoe,/accounts/zoe: bad arguments: /accounts/zoe twice
+}
+
+// Who waits for no longer than a while says so with its context, and learns by whom it was kept waiting.
+func ExampleMutex_Lock_waitLimit() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	hold, err := lock.NewMutex(c, "/report", &lock.Options{Data: []byte("the nightly run")}).Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer hold.Release(ctx)
+
+	patience, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	m := lock.NewMutex(c, "/report", nil)
+	_, err = m.Lock(patience)
+	fmt.Println("out of patience:", errors.Is(err, context.DeadlineExceeded))
+	state, err := m.Inspect(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s holds it, and %d wait\n", state.Holders[0].Data, len(state.Waiters))
+	// Output:
+	// out of patience: true
+	// the nightly run holds it, and 0 wait
+}
+
+// A job that can be done later lets go when something urgent asks.
+func ExampleRevoke() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	m := lock.NewMutex(c, "/cluster/maintenance", nil)
+	hold, err := m.Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { // ends when it is asked to let go
+		defer close(done)
+		select {
+		case <-hold.Revoked():
+			fmt.Println("asked to let go")
+			hold.Release(ctx)
+		case <-hold.Context().Done():
+		}
+	}()
+
+	state, err := m.Inspect(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = lock.Revoke(ctx, c, state.Holders[0].Path)
+	<-done
+	fmt.Println("answer:", err)
+	urgent, err := m.TryLock(ctx)
+	fmt.Println("urgent work:", err)
+	urgent.Release(ctx)
+	// Output:
+	// asked to let go
+	// answer: <nil>
+	// urgent work: <nil>
+}
+
+// A function that locks is called by one that has locked already, and says so with its context.
+func Example_reentrance() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	m := lock.NewMutex(c, "/stock", &lock.Options{Reentrant: true})
+	take := func(ctx context.Context, what string) {
+		hold, err := m.Lock(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer hold.Release(context.WithoutCancel(ctx))
+		fmt.Println("takes", what)
+	}
+	take(ctx, "a bolt")
+
+	both, err := m.Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	take(both.Context(), "a bolt")
+	take(both.Context(), "a nut")
+	line, err := m.Line(ctx)
+	fmt.Println("held still:", len(line) == 1, err)
+	both.Release(ctx)
+	// Output:
+	// takes a bolt
+	// takes a bolt
+	// takes a nut
+	// held still: true <nil>
+}
+
+// A holder that is stuck, and one that has died: neither is waited for longer than is said, and the second is kept clear of for a while.
+func ExampleOptions() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	const delay = 200 * time.Millisecond
+	stuck, err := lock.NewMutex(c, "/crane", &lock.Options{MaxHold: delay / 10, Delay: delay}).Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	begun := time.Now()
+	m := lock.NewMutex(c, "/crane", &lock.Options{Delay: delay})
+	next, err := m.Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(context.Cause(stuck.Context()))
+	fmt.Println("behind it, the delay:", time.Since(begun) >= delay)
+	next.Release(ctx)
+	next, err = m.TryLock(ctx)
+	fmt.Println("behind who releases, none:", err)
+	next.Release(ctx)
+	// Output:
+	// lock was held for as long as it may be
+	// behind it, the delay: true
+	// behind who releases, none: <nil>
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
 )
@@ -27,7 +28,8 @@ func together(all []*Hold) *Holds {
 	return h
 }
 
-// Context returns a context that ends as soon as one of the holds has ended, with its cause, see Hold.Context.
+// Context returns a context that ends as soon as one of the holds has ended, with its cause, see Hold.Context. A Lock of one of the locks
+// with a context that comes from it is recognised.
 func (h *Holds) Context() context.Context { return holdsContext{h.ctx, h} }
 
 type holdsContext struct {
@@ -43,6 +45,28 @@ func (c holdsContext) Err() error {
 		}
 	}
 	return c.Context.Err()
+}
+
+// Deadline is context.Context's: the earliest of them.
+func (c holdsContext) Deadline() (deadline time.Time, ok bool) {
+	for _, one := range c.holds.all {
+		if d, has := one.Context().Deadline(); has && (!ok || d.Before(deadline)) {
+			deadline, ok = d, true
+		}
+	}
+	return deadline, ok
+}
+
+// Value is context.Context's.
+func (c holdsContext) Value(key any) any {
+	if key, ok := key.(lineKey); ok {
+		for _, one := range c.holds.all {
+			if one.held.line.key() == key {
+				return one.held
+			}
+		}
+	}
+	return c.Context.Value(key)
 }
 
 // All returns the single holds: of a Multi in the order in which its locks were given.

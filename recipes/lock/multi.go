@@ -92,7 +92,7 @@ func (m *Multi) all(ctx context.Context, acquire func(*Mutex, context.Context) (
 
 // giveBack releases what came to nothing. The wait for it is bounded, the removal is not.
 func (m *Multi) giveBack(ctx context.Context, holds []*Hold) {
-	_ = each(holds, func(_ int, h *Hold) error { m.locks[0].line.giveBack(ctx, h.ticket); return nil })
+	_ = each(holds, func(_ int, h *Hold) error { m.locks[0].line.giveBack(ctx, h.Release); return nil })
 }
 
 // failed puts the operation on an error, and the paths of all.

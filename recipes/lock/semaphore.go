@@ -31,12 +31,14 @@ type Semaphore struct {
 // them, and the greatest wins.
 func NewSemaphore(c *client.Client, path string, n int, opts *Options) *Semaphore {
 	dir := strings.TrimSuffix(path, "/")
-	return &Semaphore{
+	s := &Semaphore{
 		path:   path,
 		door:   newLine(c, dir+"/locks", opts, marker),
 		leases: newLine(c, dir+"/leases", opts, leaseMarker),
 		limit:  n,
 	}
+	s.door.opts.MaxHold = 0 // who stands in it waits for permits
+	return s
 }
 
 // NewSharedSemaphore describes a semaphore whose limit is what is written in a node, for all alike: four bytes, the greatest first, as in
@@ -123,20 +125,23 @@ func (s *Semaphore) acquire(ctx context.Context, weight int, try bool) (*Holds, 
 	if weight < 1 {
 		return nil, fmt.Errorf("%w: a weight of %d", client.ErrBadArguments, weight)
 	}
-	through := s.door.lock
+	if s.door.opts.Layout != CuratorLayout {
+		return nil, fmt.Errorf("%w: semaphores have Curator's layout alone", client.ErrBadArguments)
+	}
+	through := s.door.turn
 	if try {
-		through = s.door.tryLock
+		through = s.door.tryTurn
 	}
 	door, err := through(ctx, kind{marker: marker})
 	if err != nil {
 		return nil, err
 	}
-	defer s.door.giveBack(ctx, door)
+	defer s.door.giveBack(ctx, door.Release)
 	return s.inside(ctx, door, weight, try)
 }
 
 // inside is what is done behind the door: all of it in the door's session, and no longer than the door is held.
-func (s *Semaphore) inside(ctx context.Context, door *ticket.Ticket, weight int, try bool) (*Holds, error) {
+func (s *Semaphore) inside(ctx context.Context, door *Hold, weight int, try bool) (*Holds, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(door.Context(), func() { cancel(context.Cause(door.Context())) })()
@@ -222,9 +227,9 @@ func (s *Semaphore) take(ctx context.Context, c *client.Client, weight int) (*Ho
 		}
 		return &ahead[0]
 	}}
-	tickets := make([]*ticket.Ticket, weight)
-	err := each(tickets, func(i int, _ *ticket.Ticket) (err error) {
-		tickets[i], err = ticket.Take(ctx, c, s.leases.path, leaseMarker, s.leases.ticket(permit))
+	tickets := make([]*standing, weight)
+	err := each(tickets, func(i int, _ *standing) (err error) {
+		tickets[i], err = s.leases.join(ctx, c, permit)
 		return err
 	})
 	// The permits are there, so the limit that is read now is one they have to obey, and whoever does not see them comes behind them.
@@ -235,17 +240,20 @@ func (s *Semaphore) take(ctx context.Context, c *client.Client, weight int) (*Ho
 		err = fits(nil, weight, limit)
 	}
 	if err == nil {
-		err = each(tickets, func(_ int, t *ticket.Ticket) error { return mustBeFirst(ctx, t) })
+		err = each(tickets, func(_ int, t *standing) error { return mustBeFirst(ctx, t.Ticket) })
+	}
+	if err != nil {
+		_ = each(tickets, func(_ int, t *standing) error {
+			if t.Ticket != nil {
+				s.leases.giveBack(ctx, t.Return)
+			}
+			return nil
+		})
+		return nil, err
 	}
 	var all []*Hold
 	for _, t := range tickets {
-		if t != nil {
-			all = append(all, &Hold{ticket: t})
-		}
-	}
-	if err != nil {
-		_ = each(all, func(_ int, h *Hold) error { s.leases.giveBack(ctx, h.ticket); return nil })
-		return nil, err
+		all = append(all, s.leases.hold(t))
 	}
 	return together(all), nil
 }
