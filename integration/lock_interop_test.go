@@ -109,13 +109,45 @@ func TestMutexExcludesCurators(t *testing.T) {
 			require.NotNil(t, ours)
 			require.NoError(t, ours.Release(t.Context()))
 
-			contendTogether(t, command, server.Addr, path)
+			contendTogether(t, server.Addr, path, nil, command, command)
 		})
 	}
+	server := startPeer(t, process.Bellwether).Addr
+	t.Run("revoked", func(t *testing.T) { revokeBothWays(t, command, server) })
+	t.Run("and kazoo's", func(t *testing.T) { shareThreeLanguages(t, command, server) })
 }
 
-// contendTogether lets processes of Java and clients of ours take turns, and counts who is inside.
-func contendTogether(t *testing.T, command []string, server, path string) {
+// A holder of ours is asked by Curator's Revoker to let go, and Curator's holder by our Revoke.
+func revokeBothWays(t *testing.T, command []string, server string) {
+	const path = "/locks/revocable"
+	curator := startCuratorContender(t, command, server, path, "revocable")
+	c := mustConnect(t, server)
+	m := lock.NewMutex(c, path, nil)
+
+	ours, err := m.Lock(t.Context())
+	require.NoError(t, err)
+	curator.mustAnswer(t, "revoke "+ours.Path(), "sent")
+	<-ours.Revoked()
+	require.NoError(t, ours.Refuse(t.Context()))
+	curator.mustAnswer(t, "revoke "+ours.Path(), "sent")
+	<-ours.Revoked()
+	require.NoError(t, ours.Release(t.Context()))
+
+	curator.mustAnswer(t, "acquire 10000", "held")
+	curator.mustAnswer(t, "asked 0", "not asked")
+	state, err := m.Inspect(t.Context())
+	require.NoError(t, err)
+	require.Len(t, state.Holders, 1)
+	require.Empty(t, state.Holders[0].Data, "Curator's revocable nodes are empty")
+	told := make(chan error, 1)
+	go func() { told <- lock.Revoke(t.Context(), c, state.Holders[0].Path) }() // ends with the answer
+	curator.mustAnswer(t, "asked 10000", "asked")
+	curator.mustAnswer(t, "release", "released")
+	require.NoError(t, <-told)
+}
+
+// contendTogether lets other processes and clients of ours take turns, two of ours, and counts who is inside.
+func contendTogether(t *testing.T, server, path string, opts *lock.Options, commands ...[]string) {
 	const turns = 40
 	var inside, total atomic.Int32
 	enter := func() {
@@ -126,23 +158,25 @@ func contendTogether(t *testing.T, command []string, server, path string) {
 		inside.Add(-1)
 	}
 	var all sync.WaitGroup
-	for range 2 {
-		curator := startCuratorContender(t, command, server, path)
+	for _, command := range commands {
+		other := startCuratorContender(t, command, server, path)
 		all.Go(func() {
 			for range turns {
-				answer, err := curator.ask("acquire 30000")
+				answer, err := other.ask("acquire 30000")
 				if err != nil || answer != "held" {
 					t.Error(answer, err)
 					return
 				}
 				enter()
-				if answer, err := curator.ask("release"); err != nil || answer != "released" {
+				if answer, err := other.ask("release"); err != nil || answer != "released" {
 					t.Error(answer, err)
 					return
 				}
 			}
 		})
-		m := lock.NewMutex(mustConnect(t, server), path, nil)
+	}
+	for range 2 {
+		m := lock.NewMutex(mustConnect(t, server), path, opts)
 		all.Go(func() {
 			for range turns {
 				h, err := m.Lock(t.Context())
@@ -159,7 +193,7 @@ func contendTogether(t *testing.T, command []string, server, path string) {
 		})
 	}
 	all.Wait()
-	require.EqualValues(t, 4*turns, total.Load())
+	require.EqualValues(t, (2+len(commands))*turns, total.Load())
 }
 
 func mustConnect(t *testing.T, server string) *bwclient.Client {

@@ -3,6 +3,7 @@ import java.io.InputStreamReader;
 import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.Deque;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
@@ -12,15 +13,17 @@ import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
 import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
 import org.apache.curator.framework.recipes.locks.Lease;
+import org.apache.curator.framework.recipes.locks.Revoker;
 import org.apache.curator.framework.recipes.shared.SharedCount;
 import org.apache.curator.retry.RetryNTimes;
 
 /**
  * One contender for a lock, by Curator, steered line by line: "acquire MILLIS" answers "held" or "busy", "release" answers
  * "released", the end of the input ends the program. A read-write lock is acquired for writing, and with "share" and "unshare" for
- * reading; a semaphore is asked "acquire MILLIS PERMITS", and gives back what it acquired last.
+ * reading; a semaphore is asked "acquire MILLIS PERMITS", and gives back what it acquired last. A revocable mutex answers "asked MILLIS"
+ * with "asked" or "not asked", and "revoke NODE", which asks another, with "sent".
  *
- * Arguments: SERVER PATH [rw | semaphore-mutex | semaphore LIMIT | shared-semaphore LIMIT-PATH]; a mutex by default.
+ * Arguments: SERVER PATH [rw | semaphore-mutex | semaphore LIMIT | shared-semaphore LIMIT-PATH | revocable]; a mutex by default.
  */
 public class Contender {
     interface Answer {
@@ -65,6 +68,21 @@ public class Contender {
                 SharedCount limit = new SharedCount(client, args[3], 1);
                 limit.start();
                 return semaphore(new InterProcessSemaphoreV2(client, path, limit));
+            case "revocable":
+                InterProcessMutex mutex = new InterProcessMutex(client, path);
+                Semaphore asked = new Semaphore(0);
+                mutex.makeRevocable(lock -> asked.release());
+                Answer others = lock(mutex);
+                return words -> {
+                    switch (words[0]) {
+                        case "asked":
+                            return asked.tryAcquire(Long.parseLong(words[1]), TimeUnit.MILLISECONDS) ? "asked" : "not asked";
+                        case "revoke":
+                            Revoker.attemptRevoke(client, words[1]);
+                            return "sent";
+                    }
+                    return others.to(words);
+                };
         }
         return lock(new InterProcessMutex(client, path));
     }
