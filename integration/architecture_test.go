@@ -103,6 +103,7 @@ var house = []room{
 	{name: "recipes/internal/telemetry/telemetrytest", beyond: otel, why: "keeps what it is told, whoever tells it"},
 	{name: "recipes/ticket", may: []string{"client", "recipes/internal/telemetry"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/lock", may: []string{"client", "recipes/internal/telemetry", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
+	{name: "recipes/lock/fence", why: "what refuses a late holder knows a number, and no lock service"},
 	{name: "recipes/leader", may: []string{"client", "recipes/internal/telemetry", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/node", may: []string{"client", "recipes/internal/telemetry"}, beyond: append([]string{"github.com/cenkalti/backoff/v4"}, otel...), why: "recipes stand on the client alone"},
 	{name: "recipes/barrier", may: []string{"client", "recipes/internal/telemetry"}, beyond: otel, why: "recipes stand on the client alone"},
@@ -117,8 +118,8 @@ var house = []room{
 	{name: "recipes/barrier", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/counter", may: []string{"client", "client/typed", "recipes/lock"}, beyond: otel, why: "a number among types, and a lock for those who are beaten"},
 	{name: "recipes/cache", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache", "recipes/queue", "recipes/discovery", "recipes/group"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
-	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "client/schema", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/barrier", "recipes/counter", "recipes/node"}, why: "examples show the public packages"},
+	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache", "recipes/queue", "recipes/discovery", "recipes/group", "recipes/lock/fence"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
+	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "client/schema", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/barrier", "recipes/counter", "recipes/node", "recipes/lock/fence"}, why: "examples show the public packages"},
 }
 
 // impure is what a machine must not import: with it come goroutines, clocks, sockets, files or hidden state.
