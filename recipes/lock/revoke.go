@@ -27,9 +27,14 @@ func Revoke(ctx context.Context, c *client.Client, node string) error {
 			return nil
 		}
 		lost := errors.Is(err, client.ErrSessionExpired) && !c.Bound()
-		if !passing(err) && !lost || !sleep(ctx, 10*time.Millisecond) { // to ask once more does no harm
-			return &client.Error{Op: "revoke", Path: node, Err: err}
+		again := passing(err) || lost // to ask once more does no harm
+		if again && sleep(ctx, 10*time.Millisecond) {
+			continue
 		}
+		if again {
+			err = context.Cause(ctx)
+		}
+		return &client.Error{Op: "revoke", Path: node, Err: err}
 	}
 }
 

@@ -326,3 +326,106 @@ func TestReadersAndWritersInTrouble(t *testing.T) {
 		require.Empty(t, line, fmt.Sprint("seed ", r.seed))
 	})
 }
+
+// Holders that hold once more, are asked to let go and agree or refuse, are stuck, or die: never two, and behind one that did not release
+// nobody for the delay; in the end no node, no mark and no watch.
+func TestMutexInTrouble(t *testing.T) {
+	inRuns(t, func(t *testing.T, r *trial) {
+		const delay = 3 * time.Second
+		var last int64
+		var lost time.Time // when the last hold ended that was not released
+		r.contend(5, 15, func(c *contender, ctx context.Context) {
+			opts := &lock.Options{Reentrant: true, Delay: delay}
+			if c.IntN(3) == 0 {
+				opts.MaxHold = c.upTo(time.Second) + 1
+			}
+			m := lock.NewMutex(c.client, path, opts)
+			if c.IntN(4) == 0 {
+				c.revoke(ctx, m)
+			}
+			acquire := m.Lock
+			try := c.IntN(4) == 0
+			if try {
+				acquire = m.TryLock
+			}
+			h, err := acquire(ctx)
+			if try && (errors.Is(err, lock.ErrHeld) || errors.Is(err, client.ErrSessionExpired)) || c.refused(err) {
+				return
+			}
+			context.AfterFunc(h.Context(), func() { // it ends with the hold
+				if context.Cause(h.Context()) != lock.ErrReleased {
+					r.mu.Lock()
+					defer r.mu.Unlock()
+					lost = time.Now()
+				}
+			})
+			defer c.mustRelease(h)
+			if !c.enter(h, 1, 1, path) {
+				return
+			}
+			defer c.leave(h)
+			r.mu.Lock()
+			if free := time.Since(lost); free < delay {
+				t.Errorf("seed %d: held %v behind one that was lost", c.seed, free)
+			}
+			if h.Token() <= last {
+				t.Errorf("seed %d: token %d after %d", c.seed, h.Token(), last)
+			}
+			last = h.Token()
+			r.mu.Unlock()
+			if again, err := m.Lock(h.Context()); err == nil {
+				c.workUnlessAsked(again)
+				c.mustRelease(again)
+			} else if h.Context().Err() == nil {
+				t.Errorf("seed %d: %v", c.seed, err)
+			}
+			c.workUnlessAsked(h)
+		})
+		c := r.ensemble.Connect(t)
+		state, err := lock.NewMutex(c, path, nil).Inspect(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, state, fmt.Sprint("seed ", r.seed))
+		m := lock.NewMutex(c, path, &lock.Options{Delay: delay})
+		h, err := m.Lock(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, h.Release(t.Context()))
+		mustBeMarked(t, c, false)
+		require.Empty(t, r.ensemble.Watches(), fmt.Sprint("seed ", r.seed))
+	})
+}
+
+// revoke asks whoever is in the line to let go, and does not mind what comes of it.
+func (c *contender) revoke(ctx context.Context, m *lock.Mutex) {
+	state, err := m.Inspect(ctx)
+	if c.refused(err) {
+		return
+	}
+	for _, one := range append(state.Holders, state.Waiters...) {
+		ctx, cancel := context.WithTimeout(ctx, c.upTo(time.Second))
+		err := lock.Revoke(ctx, c.client, one.Path)
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lock.ErrRefused) {
+			c.t.Errorf("seed %d: %v", c.seed, err)
+		}
+	}
+}
+
+// workUnlessAsked is what is done while something is held, until somebody asks, or longer.
+func (c *contender) workUnlessAsked(h *lock.Hold) {
+	work := time.NewTimer(c.upTo(500 * time.Millisecond))
+	defer work.Stop()
+	select {
+	case <-work.C:
+	case <-h.Context().Done():
+	case <-h.Revoked():
+		if c.IntN(2) == 0 {
+			ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)
+			defer cancel()
+			err := h.Refuse(ctx)
+			if err != nil && h.Context().Err() == nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, client.ErrUnknown) {
+				c.t.Errorf("seed %d: %v", c.seed, err)
+			}
+			c.work(h)
+		}
+	}
+}
