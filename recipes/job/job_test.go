@@ -245,6 +245,36 @@ func TestProcessDies(t *testing.T) {
 	}
 }
 
+// What a run came to that was taken for unknown, or is followed by another one, is told by whoever comes late only if it is still the last.
+func TestLateEnd(t *testing.T) {
+	for attempts, want := range map[int]job.Outcome{1: job.Done, 2: job.Running} {
+		synctest.Test(t, func(t *testing.T) {
+			e := ensembletest.Start(t, 3, nil)
+			var ran runs
+			release := make(chan struct{})
+			opts := &job.Options{Attempts: attempts}
+			anna := start(t, e, opts, job.Every(time.Minute), ran.by("anna", func(context.Context, *job.Execution) error {
+				<-release
+				return nil
+			}))
+			ben := start(t, e, opts, job.Every(time.Minute), ran.by("ben", hold))
+			time.Sleep(time.Minute + time.Second)
+			require.NoError(t, e.Expire(t.Context(), anna.client))
+			time.Sleep(3 * time.Second)
+			require.Len(t, ran.all(), attempts)
+			close(release)
+			time.Sleep(time.Second)
+			last := mustInspect(t, ben.job).Last
+			require.Equal(t, want, last.Outcome)
+			require.Equal(t, attempts, last.Attempt)
+			time.Sleep(time.Minute)
+			require.Len(t, ran.all(), 2)
+			ben.mustStop()
+			anna.mustStop()
+		})
+	}
+}
+
 // guarded is a writer for several goroutines.
 type guarded struct {
 	to *bytes.Buffer

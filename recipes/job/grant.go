@@ -1,0 +1,220 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/bellwether-zk/bellwether/client"
+)
+
+// Grant is a lease that was granted, until its context ends. Its methods may be called by many goroutines.
+type Grant struct {
+	lease  *Lease
+	fence  int32 // version of the fence
+	ctx    *grantContext
+	cancel context.CancelCauseFunc
+	gone   sync.WaitGroup // who watches the record
+
+	changing chan struct{} // full while Renew or Release is under way
+
+	mu     sync.Mutex
+	record leaseRecord
+	end    time.Time // by our clock
+	over   *time.Timer
+}
+
+// begin begins a grant that lasts until a moment of our clock.
+func (g *Grant) begin(end time.Time) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	g.ctx, g.cancel, g.end = &grantContext{ctx, g}, cancel, end
+	g.over = time.AfterFunc(time.Until(end), func() { g.ctx.Err() })
+	g.gone.Go(func() { g.watch(ctx) }) // ends with the grant
+}
+
+// watch ends the grant when the record is another's.
+func (g *Grant) watch(ctx context.Context) {
+	for node, err := range g.lease.client.WatchNode(ctx, g.lease.record()) {
+		if err != nil {
+			return // the client is closed, or the grant over; its time goes on
+		}
+		if node.Exists && g.isMine(node.Data, node.Stat) {
+			continue
+		}
+		// A server that is behind may not have it yet.
+		if mine, err := g.stillMine(ctx); err == nil && !mine {
+			g.cancel(ErrTaken)
+			return
+		}
+	}
+}
+
+// stillMine reads whether the record is of this grant.
+func (g *Grant) stillMine(ctx context.Context) (bool, error) {
+	if err := g.lease.client.Sync(ctx, g.lease.path); err != nil {
+		return false, err
+	}
+	data, stat, err := g.lease.client.Get(ctx, g.lease.record())
+	if errors.Is(err, client.ErrNoNode) {
+		return false, nil
+	}
+	return err == nil && g.isMine(data, stat), err
+}
+
+// isMine tells whether a record is of this grant.
+func (g *Grant) isMine(data []byte, stat client.Stat) bool {
+	r, err := decodeLease(data, stat)
+	return err == nil && r.Grant == g.record.Grant
+}
+
+// Context returns a context that ends when the lease is not granted any more, with the cause: ErrLeaseOver, ErrReleased or ErrTaken. It ends by
+// itself before somebody else can be granted the lease, and its Err looks at the clocks. It outlives sessions, and the client. What its
+// holder does runs under it.
+func (g *Grant) Context() context.Context { return g.ctx }
+
+// grantContext is a grant's context. It asks the clocks: the one that runs evenly, and that on the wall, which goes on while a machine sleeps.
+type grantContext struct {
+	context.Context
+	grant *Grant
+}
+
+// Err is context.Context's.
+func (c *grantContext) Err() error {
+	c.grant.mu.Lock()
+	now, end := time.Now(), c.grant.end
+	c.grant.mu.Unlock()
+	if !now.Before(end) || !now.Round(0).Before(end.Round(0)) {
+		c.grant.cancel(ErrLeaseOver)
+	}
+	return c.Context.Err()
+}
+
+// Until returns when the lease is over, by this machine's clock. Renew moves it.
+func (g *Grant) Until() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.end
+}
+
+// Token returns the fencing token, greater than that of every grant of this lease before, to a Bellwether client: kazoo's have none. See
+// ticket.Ticket.Token for where tokens compare.
+func (g *Grant) Token() int64 { return g.record.Token }
+
+// Guard returns checks to be the first parts of a multi on the same client: it fails, changing nothing, if at the very moment of the change the
+// lease is granted to somebody else, was released, or was renewed since Guard was called. It does not know that time is over: as long as
+// nobody else is granted the lease, there is no harm in that.
+func (g *Grant) Guard() []client.Op {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return []client.Op{client.CheckOp(g.lease.record(), g.record.stat.Version), client.CheckOp(g.lease.fence(), g.fence)}
+}
+
+// Renew lets the grant last for so long from now, or as long as before if that is longer. If it fails, but for ErrTaken, ErrLeaseOver and
+// ErrReleased, the grant lasts as long as before, and to renew it again is right. It takes the requests of TryAcquire.
+func (g *Grant) Renew(ctx context.Context, d time.Duration) error {
+	err := g.change(ctx)
+	if err == nil {
+		defer func() { <-g.changing }()
+		err = g.lease.atDoor(ctx, func(at *door) error { return g.renew(ctx, at, d) })
+	}
+	if err != nil {
+		return g.lease.failed("renew", err)
+	}
+	return nil
+}
+
+// change waits until nobody else changes the grant.
+func (g *Grant) change(ctx context.Context) error {
+	select {
+	case g.changing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (g *Grant) renew(ctx context.Context, at *door, lasts time.Duration) error {
+	if at.last.none || at.last.Grant != g.record.Grant || at.fence != g.fence {
+		g.cancel(ErrTaken)
+	}
+	if g.ctx.Err() != nil {
+		return context.Cause(g.ctx)
+	}
+	asked, next := time.Now(), at.last
+	if end := at.until(lasts); end.After(next.end) {
+		next.end = end
+	}
+	next, err := at.write(ctx, next, func(next leaseRecord) []client.Op {
+		return []client.Op{
+			client.CheckOp(at.ticket.Path(), client.AnyVersion),
+			client.SetOp(g.lease.record(), next.encode(), at.last.stat.Version),
+			client.CheckOp(g.lease.fence(), g.fence),
+		}
+	})
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.record = next
+	if end := asked.Add(lasts); end.After(g.end) {
+		g.end = end
+		g.over.Reset(time.Until(end))
+	}
+	return nil
+}
+
+// Release gives the lease back. The grant's context ends at once; Release returns when others can be granted the lease: at once, or with
+// LeaseOptions.AtLeast so long after the grant. To release again is no error, nor is it when the lease is somebody else's. If ctx ends
+// before it is certain, Release fails with ctx's cause and client.ErrUnknown, and the lease is over when its time is.
+func (g *Grant) Release(ctx context.Context) error {
+	g.cancel(ErrReleased)
+	g.over.Stop()
+	g.gone.Wait()
+	err := g.change(ctx)
+	if err != nil {
+		return g.lease.failed("release", fmt.Errorf("%w: %w", client.ErrUnknown, err))
+	}
+	defer func() { <-g.changing }()
+	for {
+		if err = g.free(ctx); err == nil {
+			return nil
+		}
+		switch {
+		case ctx.Err() != nil:
+			return g.lease.failed("release", fmt.Errorf("%w: %w", client.ErrUnknown, context.Cause(ctx)))
+		case errors.Is(err, client.ErrClosed), errors.Is(err, client.ErrSessionExpired) && g.lease.client.Bound():
+			return g.lease.failed("release", err)
+		case errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrBadVersion), errors.Is(err, client.ErrNoNode),
+			errors.Is(err, client.ErrConnectionLoss), errors.Is(err, client.ErrSessionExpired):
+			// to look again tells
+		default:
+			return g.lease.failed("release", err)
+		}
+	}
+}
+
+// free writes that the lease is nobody's, or not for long, if it is this grant's.
+func (g *Grant) free(ctx context.Context) error {
+	c := g.lease.client
+	if err := c.Sync(ctx, g.lease.path); err != nil {
+		return err
+	}
+	data, stat, err := c.Get(ctx, g.lease.record())
+	if errors.Is(err, client.ErrNoNode) || err == nil && !g.isMine(data, stat) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	free := leaseRecord{end: time.Unix(0, 0)}
+	if least := g.record.Since.Add(g.lease.opts.AtLeast); g.lease.opts.AtLeast > 0 {
+		// A name stays until then, but of nobody.
+		free.Holder = g.record.Holder + " (released)"
+		free.end = ceil(least.Add(g.lease.opts.Margin))
+	}
+	_, err = c.Multi(ctx, client.SetOp(g.lease.record(), free.encode(), stat.Version), client.CheckOp(g.lease.fence(), g.fence))
+	return err
+}

@@ -1,0 +1,194 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
+)
+
+// DefaultMargin is how much longer than its holder others take a lease for granted.
+const DefaultMargin = time.Second
+
+// ErrHeld tells that a lease is granted to somebody else.
+var ErrHeld = errors.New("lease is held by another")
+
+// Why a grant's context ended.
+var (
+	// ErrLeaseOver is the cause when the time it was granted for is over.
+	ErrLeaseOver = errors.New("lease is over")
+	// ErrReleased is the cause when its holder released it.
+	ErrReleased = errors.New("lease released")
+	// ErrTaken is the cause when somebody else has taken the lease, or removed its record.
+	ErrTaken = errors.New("lease was taken by another")
+)
+
+// LeaseOptions of a Lease. The zero value works, and nil means the zero value.
+type LeaseOptions struct {
+	// ID is the holder's name. Who has the same one is the same holder: a process that comes back with its name is granted its lease again,
+	// and its grant before is void. Default: a fresh one for each Lease.
+	ID string
+	// AtLeast is how long after a grant the lease is granted to nobody, though it was released. Default: no time.
+	AtLeast time.Duration
+	// Margin is how much longer than its holder others take the lease for granted, for servers whose clocks differ when the lead of the
+	// ensemble changes, and clocks that run unevenly. Default: 1 s.
+	Margin time.Duration
+	// ACL is that of the nodes that are made. All who want the lease must be able to write the records, and to list the directory and add
+	// children to it. Default: the client's.
+	ACL []client.ACL
+	// Cleanup bounds how long it is waited for the end of a look at the lease. Default: 5 s.
+	Cleanup time.Duration
+}
+
+// Lease is a lock that is granted until a moment, and held by whoever it was granted to until then, whatever becomes of its session or
+// process. It may be used by many goroutines, which are one holder.
+type Lease struct {
+	client *client.Client
+	path   string
+	opts   LeaseOptions
+}
+
+// doorMarker is in the names of the contenders of kazoo's Lock, for which it does not matter what stands before it.
+const doorMarker = "__lock__"
+
+// NewLease describes the lease at a path. It sends nothing.
+func NewLease(c *client.Client, path string, opts *LeaseOptions) *Lease {
+	l := &Lease{client: c, path: path}
+	if opts != nil {
+		l.opts = *opts
+	}
+	if l.opts.ID == "" {
+		l.opts.ID = client.NewProtectionID()
+	}
+	if l.opts.Margin == 0 {
+		l.opts.Margin = DefaultMargin
+	}
+	if l.opts.Cleanup == 0 {
+		l.opts.Cleanup = DefaultCleanup
+	}
+	return l
+}
+
+// Path returns the lease's path.
+func (l *Lease) Path() string { return l.path }
+
+// TryAcquire asks for the lease for so long, and fails with ErrHeld if somebody else holds it. It waits for those who are looking at it at the
+// same time. It takes nine requests.
+//
+// If it fails with client.ErrUnknown, because ctx or the client's view of a session ended, it may have been granted to nobody who knows,
+// until its time is over. Who asks again with the same ID is granted it.
+func (l *Lease) TryAcquire(ctx context.Context, d time.Duration) (*Grant, error) {
+	g, err := l.try(ctx, d)
+	if err != nil {
+		return nil, l.failed("acquire", err)
+	}
+	return g, nil
+}
+
+// Acquire asks for the lease until it is granted, or ctx ends. In between it waits until the holder has released it, or its time is over by
+// the servers' clock. All who wait wake then, and stand in line to look.
+func (l *Lease) Acquire(ctx context.Context, d time.Duration) (*Grant, error) {
+	for {
+		g, err := l.try(ctx, d)
+		held, ok := errors.AsType[*heldError](err)
+		if ok {
+			err = l.await(ctx, held)
+		}
+		if err != nil {
+			return nil, l.failed("acquire", err)
+		}
+		if g != nil {
+			return g, nil
+		}
+	}
+}
+
+// heldError is ErrHeld, with how much longer at most.
+type heldError struct {
+	left    time.Duration
+	changed *client.Watch
+}
+
+// Error is error's.
+func (e *heldError) Error() string { return ErrHeld.Error() }
+
+// Is is for errors.Is.
+func (e *heldError) Is(target error) bool { return target == ErrHeld }
+
+// await waits until it may be worth to ask again.
+func (l *Lease) await(ctx context.Context, held *heldError) error {
+	over := time.NewTimer(held.left + time.Millisecond)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-held.changed.Done():
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// try asks for the lease once.
+func (l *Lease) try(ctx context.Context, d time.Duration) (g *Grant, err error) {
+	if d <= 0 {
+		return nil, client.ErrBadArguments
+	}
+	err = l.atDoor(ctx, func(at *door) error {
+		if left := at.last.end.Sub(at.earliest()); left > 0 && at.last.Holder != l.opts.ID {
+			return &heldError{left, at.changed}
+		}
+		g, err = at.grant(ctx, d)
+		return err
+	})
+	return g, err
+}
+
+// atDoor does something with the lease while nobody else does, but who releases it. When the place at the door is lost it is done again.
+func (l *Lease) atDoor(ctx context.Context, do func(at *door) error) error {
+	for {
+		err := l.once(ctx, do)
+		if err == nil || ctx.Err() != nil || !l.again(err) {
+			return err
+		}
+	}
+}
+
+// again tells whether to look at the lease again: the place was lost, with the session or without it, or somebody has released meanwhile.
+func (l *Lease) again(err error) bool {
+	switch {
+	case errors.Is(err, client.ErrClosed):
+		return false
+	case errors.Is(err, client.ErrSessionExpired), errors.Is(err, client.ErrUnknown):
+		return !l.client.Bound()
+	}
+	return errors.Is(err, ticket.ErrGone) || errors.Is(err, client.ErrBadVersion) || errors.Is(err, client.ErrNoNode)
+}
+
+func (l *Lease) once(ctx context.Context, do func(at *door) error) error {
+	sent := time.Now()
+	t, err := ticket.Take(ctx, l.client, l.path, doorMarker, &ticket.Options{Data: []byte(l.opts.ID), ACL: l.opts.ACL, Cleanup: l.opts.Cleanup})
+	if err != nil {
+		return err
+	}
+	heard := time.Now()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.Cleanup)
+		defer cancel()
+		_ = t.Return(ctx) // goes on in the background
+	}()
+	if err := t.Wait(ctx); err != nil {
+		return err
+	}
+	at := &door{lease: l, ticket: t, sent: sent, heard: heard, client: l.client.In(t.Session())}
+	if err := at.look(ctx); err != nil {
+		return err
+	}
+	return do(at)
+}
+
+// failed puts the lease's own operation and path on an error.
+func (l *Lease) failed(op string, err error) error {
+	return &client.Error{Op: op, Path: l.path, Err: err}
+}
