@@ -77,6 +77,11 @@ func TestCounter(t *testing.T) {
 			if bits == 64 {
 				require.ErrorIs(t, err, typed.ErrDecode, "it is not overwritten")
 			}
+			_, err = c.Set(ctx, path, nil, client.AnyVersion)
+			require.NoError(t, err)
+			v, err = n.Add(ctx, 1)
+			require.NoError(t, err)
+			require.EqualValues(t, 1, v, "as kazoo makes it")
 			_, err = counter.New(c, "/other", &counter.Options{Bits: 8}).Add(ctx, 1)
 			require.ErrorIs(t, err, client.ErrBadArguments)
 		})

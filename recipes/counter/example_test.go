@@ -36,3 +36,57 @@ func Example() {
 	// 3 <nil>
 	// true <nil>
 }
+
+// Two processes number their orders, each from a block of its own.
+func ExampleIDs() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	anna, ben := counter.NewIDs(c, "/orders/ids", nil), counter.NewIDs(c, "/orders/ids", nil)
+	for _, ids := range []*counter.IDs{anna, ben, anna} {
+		id, err := ids.Next(ctx)
+		fmt.Println(id, err)
+	}
+	// Output:
+	// 0 <nil>
+	// 100 <nil>
+	// 1 <nil>
+}
+
+// A value of any type changes as a number does: each change is made once.
+func ExampleValue() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	members := counter.NewValue[[]string](c, "/club/members", nil)
+	for _, name := range []string{"anna", "ben"} {
+		now, err := members.Update(ctx, func(m []string) ([]string, error) { return append(m, name), nil })
+		fmt.Println(now, err)
+	}
+	for now, err := range members.Watch(ctx) {
+		fmt.Println(now, err)
+		break
+	}
+	// Output:
+	// [anna] <nil>
+	// [anna ben] <nil>
+	// [anna ben] <nil>
+}

@@ -10,17 +10,17 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
-// State is a counter as it stands on the servers.
-type State struct {
-	Exists  bool // else it is 0, and has not been changed yet
-	Value   int64
+// State is a value as it stands on the servers.
+type State[T any] struct {
+	Exists  bool // else it has not been changed yet, and is what it is at first
+	Value   T
 	Version int32     // how often it was changed since it was made, on 32 bits
 	Since   time.Time // when it was made, by the servers' clock
 	Changed time.Time // when it was changed last
 	Zxid    int64     // the transaction that did so
 	// Changes are those under way: made already but not known to be, perhaps, to who asked for them.
 	Changes []Change
-	// Waiting are those that were beaten too often: the first in line changes the number, and the others wait for their turn.
+	// Waiting are those that were beaten too often: the first in line changes the value, and the others wait for their turn.
 	Waiting []ticket.Place
 }
 
@@ -31,39 +31,40 @@ type Change struct {
 	Made    time.Time // by the servers' clock
 }
 
-// Inspect returns the counter as the server knows it that this client is connected to. It changes nothing, and takes three requests and one more
-// for each change under way. It fails with client/typed.ErrDecode if the node's data are no number.
-func (c *Counter) Inspect(ctx context.Context) (State, error) {
-	s, err := c.inspect(ctx)
+// Inspect returns the value as the server knows it that this client is connected to. It changes nothing, and takes three requests and one more
+// for each change under way. It fails with client/typed.ErrDecode if the node's data are no value.
+func (v *Value[T]) Inspect(ctx context.Context) (State[T], error) {
+	s, err := v.inspect(ctx)
 	if err != nil {
-		return State{}, &client.Error{Op: "inspect", Path: c.path, Err: err}
+		return State[T]{}, &client.Error{Op: "inspect", Path: v.Path(), Err: err}
 	}
 	return s, nil
 }
 
-func (c *Counter) inspect(ctx context.Context) (s State, err error) {
-	v, stat, err := c.node.Get(ctx)
+func (v *Value[T]) inspect(ctx context.Context) (s State[T], err error) {
+	now, stat, err := v.node.Get(ctx)
+	s.Value = v.initial
 	switch {
 	case err == nil:
-		s = State{Exists: true, Value: v, Version: stat.Version, Since: stat.Ctime, Changed: stat.Mtime, Zxid: stat.Mzxid}
+		s = State[T]{Exists: true, Value: now, Version: stat.Version, Since: stat.Ctime, Changed: stat.Mtime, Zxid: stat.Mzxid}
 	case !errors.Is(err, client.ErrNoNode):
 		return s, err
 	}
-	if s.Changes, err = c.changes(ctx); err == nil {
-		s.Waiting, err = c.queue.Line(ctx)
+	if s.Changes, err = v.changes(ctx); err == nil {
+		s.Waiting, err = v.queue.Line(ctx)
 	}
 	return s, err
 }
 
 // changes reads the marks.
-func (c *Counter) changes(ctx context.Context) (all []Change, err error) {
-	names, _, err := c.client.Children(ctx, c.marks)
+func (v *Value[T]) changes(ctx context.Context) (all []Change, err error) {
+	names, _, err := v.client.Children(ctx, marks(v.Path()))
 	if err != nil && !errors.Is(err, client.ErrNoNode) {
 		return nil, err
 	}
 	for _, name := range names {
-		path := strings.TrimSuffix(c.marks, "/") + "/" + name
-		stat, there, err := c.client.Exists(ctx, path)
+		path := strings.TrimSuffix(marks(v.Path()), "/") + "/" + name
+		stat, there, err := v.client.Exists(ctx, path)
 		if err != nil {
 			return nil, err
 		}

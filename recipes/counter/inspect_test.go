@@ -37,7 +37,7 @@ func TestInspect(t *testing.T) {
 		require.NoError(t, err)
 		_, stat, err := admin.Get(ctx, path)
 		require.NoError(t, err)
-		require.Equal(t, counter.State{Exists: true, Value: 8, Version: 2, Since: stat.Ctime, Changed: stat.Mtime, Zxid: stat.Mzxid}, s)
+		require.Equal(t, counter.State[int64]{Exists: true, Value: 8, Version: 2, Since: stat.Ctime, Changed: stat.Mtime, Zxid: stat.Mzxid}, s)
 		require.WithinDuration(t, made, s.Since, time.Second)
 		require.WithinDuration(t, made.Add(time.Minute), s.Changed, time.Second)
 

@@ -62,7 +62,7 @@
 // Each has few values; paths, ids and tokens stand in spans alone.
 //
 //	bellwether.recipe       mutex, rwmutex.read, rwmutex.write, semaphore; election; barrier, double_barrier; ephemeral_node, sequential_node,
-//	                        persistent_node, ttl_node; counter
+//	                        persistent_node, ttl_node; counter, value
 //	bellwether.operation    the method: add, set, compare_and_swap, update
 //	bellwether.end          why something is not held any more: released, closed, resigned, removed, session_lost, client_closed, canceled,
 //	                        deadline_exceeded, and what a recipe knows besides: taken, term_over, suspended
