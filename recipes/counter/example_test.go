@@ -57,9 +57,9 @@ func ExampleIDs() {
 		fmt.Println(id, err)
 	}
 	// Output:
-	// 0 <nil>
-	// 100 <nil>
 	// 1 <nil>
+	// 101 <nil>
+	// 2 <nil>
 }
 
 // A value of any type changes as a number does: each change is made once.

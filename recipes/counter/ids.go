@@ -39,7 +39,7 @@ func NewIDs(c *client.Client, path string, opts *IDsOptions) *IDs {
 	return &IDs{counter: New(c, path, &o.Counter), block: int64(o.Block), turn: make(chan struct{}, 1)}
 }
 
-// Next returns a number from 0 up that no call has returned before, here or elsewhere, greater than all that this IDs has returned. When
+// Next returns a number from 1 up that no call has returned before, here or elsewhere, greater than all that this IDs has returned. When
 // none is reserved it reserves some, while the other calls wait; if that fails, so does the call: with ErrOverflow when there are no more,
 // with client.ErrUnknown when some were reserved, perhaps, and are lost now. It fails with client.ErrBadArguments if Block is negative.
 func (g *IDs) Next(ctx context.Context) (int64, error) {
@@ -57,7 +57,7 @@ func (g *IDs) Next(ctx context.Context) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		g.next, g.left = end-g.block, g.block
+		g.next, g.left = end-g.block+1, g.block
 	}
 	id := g.next
 	g.next++
