@@ -215,6 +215,67 @@ func TestCuratorsReady(t *testing.T) {
 	})
 }
 
+// kazoo's members have names without dashes, and count as all others; its ready is empty, and goes when one of them leaves.
+func TestKazoosMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		p := newParty(t, 3, 3)
+		kazoos := path + "/0123456789abcdef0123456789abcdef"
+		one := p.enter(ctx, 0)
+		require.False(t, isIn(one))
+		_, err := p.clients[2].Create(ctx, kazoos, []byte("host-1"), &client.CreateOptions{Mode: client.Ephemeral})
+		require.NoError(t, err)
+		require.False(t, isIn(one))
+		two := p.enter(ctx, 1)
+		r, s := <-one, <-two
+		require.Equal(t, 3, r.Members())
+		left := make(chan error, 2)
+		go func() { left <- r.Leave(ctx) }() // end when all leave
+		go func() { left <- s.Leave(ctx) }()
+		time.Sleep(time.Second)
+		require.Empty(t, left)
+		require.NoError(t, p.clients[2].Delete(ctx, path+"/ready", client.AnyVersion))
+		require.NoError(t, p.clients[2].Delete(ctx, kazoos, client.AnyVersion))
+		require.NoError(t, <-left)
+		require.NoError(t, <-left)
+		require.Empty(t, p.names(t))
+	})
+}
+
+// One who is too many waits for the next round, whether it came before the round began or in it.
+func TestOneTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		p := newParty(t, 2, 5)
+		var ins []<-chan *barrier.Round
+		for i := range 4 {
+			ins = append(ins, p.enter(ctx, i))
+		}
+		time.Sleep(time.Second)
+		var rounds []*barrier.Round
+		for _, in := range ins {
+			if len(in) > 0 {
+				rounds = append(rounds, <-in)
+			}
+		}
+		require.Len(t, rounds, 2)
+		last := p.enter(ctx, 4)
+		require.False(t, isIn(last))
+		left := make(chan error, 2)
+		for _, r := range rounds {
+			go func() { left <- r.Leave(ctx) }() // ends when both leave
+		}
+		require.NoError(t, <-left)
+		require.NoError(t, <-left)
+		time.Sleep(time.Second)
+		next := 0
+		for _, in := range append(ins, last) {
+			next += len(in)
+		}
+		require.Equal(t, 2, next, "of the three who waited")
+	})
+}
+
 // Foreign children are nobody.
 func TestForeignChildren(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,8 @@
 //
 // # Layout
 //
-// It is that of Curator's DistributedBarrier and DistributedDoubleBarrier:
+// It is that of Curator's DistributedBarrier and DistributedDoubleBarrier, and of kazoo's Barrier and DoubleBarrier, which may all meet at one
+// path:
 //
 //	<path>                a Barrier that is raised: persistent
 //
@@ -31,7 +32,9 @@
 // of, since all who stood in it died, is removed by who finds it: it lets nobody in. So a Double can be used again, and what a crash
 // leaves behind does not harm it. In Curator, and kazoo, such a node lets one pass alone, or all wait for ever.
 //
-// A ready made by Curator has no names in it. Then whoever is there is in, as it is for Curator.
+// A ready made by Curator or kazoo has no names in it. Then whoever was there before it is in, as it is for them. With them a Double has
+// their weaknesses: they go on alone when they find a ready, and kazoo's member removes it when it begins to leave, so that one who
+// comes then may be let in with those who have not left yet. Where kazoo's take part each meeting wants a path of its own.
 //
 // # What happens when
 //

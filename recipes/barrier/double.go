@@ -446,10 +446,10 @@ func (r *Round) await(ctx context.Context, name string) error {
 	return err
 }
 
-// isMember tells whether a name is a member's: a UUID with its dashes.
+// isMember tells whether a name is a member's: a UUID, with its dashes as Curator's and ours, or without them as kazoo's.
 func isMember(name string) bool {
-	_, _, ok := client.ParseProtected("_c_" + name + "-")
-	return ok && len(name) == 36
+	id, _, ok := client.ParseProtected("_c_" + name + "-")
+	return ok && id == name
 }
 
 func formatMembers(names []string) []byte { return []byte(strings.Join(names, "\n")) }
