@@ -43,7 +43,21 @@ var (
 	organs = internal("request", "session", "auth", "propose", "tree", "watch", "quorum", "election", "zab")
 
 	otel = []string{"go.opentelemetry.io/otel"}
+
+	// public is what programs import.
+	public = append(recipes("barrier", "cache", "counter", "discovery", "discovery/balance", "discovery/catalog", "discovery/choose", "discovery/grpcresolver",
+		"discovery/health", "discovery/promsd", "group", "job", "leader", "lock", "lock/fence", "node", "partition", "queue", "ticket"),
+		"ensemble", "ensemble/ensembletest", "client/typed", "client/schema", "client/migrate")
 )
+
+// recipes are those by name, and what each recipe may enter besides.
+func recipes(names ...string) []string {
+	rooms := []string{"client", "recipes/internal/telemetry"}
+	for _, name := range names {
+		rooms = append(rooms, "recipes/"+name)
+	}
+	return rooms
+}
 
 // The picture of the house. A package that is not in it fails the test, so that nobody adds a room without saying where it
 // stands.
@@ -101,27 +115,27 @@ var house = []room{
 	{name: "client/migrate", may: []string{"client"}, why: "a recipe would be a lock, and the transaction is one"},
 	{name: "recipes/internal/telemetry", may: []string{"client"}, beyond: otel, why: "what recipes are seen by is made of what the client was given"},
 	{name: "recipes/internal/telemetry/telemetrytest", beyond: otel, why: "keeps what it is told, whoever tells it"},
-	{name: "recipes/ticket", may: []string{"client", "recipes/internal/telemetry"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "recipes/lock", may: []string{"client", "recipes/internal/telemetry", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "recipes/lock/fence", why: "what refuses a late holder knows a number, and no lock service"},
-	{name: "recipes/leader", may: []string{"client", "recipes/internal/telemetry", "recipes/ticket"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "recipes/node", may: []string{"client", "recipes/internal/telemetry"}, beyond: append([]string{"github.com/cenkalti/backoff/v4"}, otel...), why: "recipes stand on the client alone"},
-	{name: "recipes/barrier", may: []string{"client", "recipes/internal/telemetry"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "recipes/counter", may: []string{"client", "client/typed", "recipes/internal/telemetry", "recipes/lock", "recipes/ticket"}, beyond: otel, why: "a number among types, and a lock for those who are beaten"},
-	{name: "recipes/cache", may: []string{"client", "recipes/internal/telemetry"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "recipes/queue", may: []string{"client", "recipes/ticket"}, beyond: otel, why: "a queue, and lines of those who wait"},
-	{name: "recipes/job", may: []string{"client", "recipes/leader", "recipes/ticket"}, beyond: otel, why: "who leads runs it"},
-	{name: "recipes/discovery", may: []string{"client", "recipes/cache", "recipes/node"}, beyond: otel, why: "an instance is a node that is kept, and a lookup a mirror"},
+	{name: "recipes/ticket", may: recipes(), beyond: otel, why: "recipes stand on the client alone"},
+	{name: "recipes/lock", may: recipes("ticket"), beyond: otel, why: "who stands first in line holds"},
+	{name: "recipes/lock/fence", why: "what a lock protects knows tokens, and no lock"},
+	{name: "recipes/leader", may: recipes("ticket"), beyond: otel, why: "who stands first in line leads"},
+	{name: "recipes/node", may: recipes(), beyond: append([]string{"github.com/cenkalti/backoff/v4"}, otel...), why: "recipes stand on the client alone"},
+	{name: "recipes/barrier", may: recipes(), beyond: otel, why: "recipes stand on the client alone"},
+	{name: "recipes/counter", may: append(recipes("lock", "ticket"), "client/typed"), beyond: otel, why: "a value among types, and a lock for those who are beaten"},
+	{name: "recipes/cache", may: recipes(), beyond: otel, why: "recipes stand on the client alone"},
+	{name: "recipes/queue", may: recipes("ticket"), beyond: otel, why: "a queue, and lines of those who wait"},
+	{name: "recipes/job", may: recipes("leader", "ticket"), beyond: otel, why: "who leads runs it, and who stands first in line looks at a lease"},
+	{name: "recipes/group", may: recipes("cache", "node"), beyond: otel, why: "nodes that live while members do, and a mirror of them"},
+	{name: "recipes/partition", may: recipes("cache", "group", "lock", "node", "ticket"), beyond: otel, why: "a group divides what is held by locks"},
+	{name: "recipes/discovery", may: recipes("cache", "node"), beyond: otel, why: "an instance is a node that lives while its process does, and a view of them a mirror"},
 	{name: "recipes/discovery/health", why: "a check asks the instance, and knows nothing of where it is listed"},
-	{name: "recipes/group", may: []string{"client", "recipes/cache", "recipes/node"}, beyond: otel, why: "members are nodes that are kept, seen in a mirror"},
-	{name: "recipes/partition", may: []string{"client", "recipes/cache", "recipes/group", "recipes/lock", "recipes/ticket"}, beyond: otel, why: "who is to have a part follows from the group, who has it is a lock's"},
-	{name: "recipes/barrier", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "recipes/counter", may: []string{"client", "client/typed", "recipes/lock", "recipes/ticket"}, beyond: otel, why: "a number among types, and a lock for those who are beaten"},
-	{name: "recipes/job", may: []string{"client", "recipes/leader", "recipes/ticket"}, beyond: otel, why: "who leads runs it, and who stands first in line looks at a lease"},
-	{name: "recipes/cache", may: []string{"client"}, beyond: otel, why: "recipes stand on the client alone"},
-	{name: "recipes/job", may: []string{"client", "recipes/leader", "recipes/ticket"}, beyond: otel, why: "who leads runs it, and who stands first in line looks at a lease"},
-	{name: "integration/...", may: []string{"ensemble", "ensemble/ensembletest", "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance", "client", "client/typed", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/cache", "recipes/queue", "recipes/discovery", "recipes/group", "recipes/lock/fence", "recipes/counter", "recipes/job", "recipes/barrier", "recipes/node"}, beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
-	{name: "examples/...", may: []string{"ensemble", "ensemble/ensembletest", "client", "client/typed", "client/schema", "recipes/ticket", "recipes/lock", "recipes/leader", "recipes/barrier", "recipes/counter", "recipes/node", "recipes/lock/fence"}, why: "examples show the public packages"},
+	{name: "recipes/discovery/choose", may: []string{"recipes/discovery"}, why: "who chooses knows who there is"},
+	{name: "recipes/discovery/catalog", may: []string{"recipes/discovery"}, why: "a door to HTTP, on discovery"},
+	{name: "recipes/discovery/promsd", may: []string{"recipes/discovery"}, why: "a door to Prometheus, on discovery"},
+	{name: "recipes/discovery/grpcresolver", may: []string{"client", "recipes/discovery"}, beyond: []string{"github.com/cenkalti/backoff/v4", "google.golang.org/grpc"}, why: "a door to gRPC, on discovery"},
+	{name: "recipes/discovery/balance", may: []string{"client", "recipes/discovery", "recipes/discovery/choose"}, why: "a door to HTTP servers, on discovery"},
+	{name: "integration/...", may: append(public, "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance"), beyond: []string{"github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
+	{name: "examples/...", may: public, why: "examples show the public packages"},
 }
 
 // impure is what a machine must not import: with it come goroutines, clocks, sockets, files or hidden state.
