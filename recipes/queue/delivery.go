@@ -67,19 +67,24 @@ func (q *Queue) deliver(life context.Context, s *client.Session, f *found, token
 	return d, nil
 }
 
-// guard ends the context when somebody removes the claim; it ends with the context.
+// guard ends the context when somebody removes the claim; it ends with the context. It reads the claim's data, which leaves no watch behind when
+// there is no claim.
 func (d *Delivery) guard(context.Context) {
 	view := d.q.client.In(d.session)
 	for d.ctx.Err() == nil {
-		stat, there, w, err := view.ExistsW(d.ctx, d.claimPath())
-		if err != nil {
-			return // the context or the session has ended, or it may not be read
-		}
-		if !there || stat.Czxid != d.token {
+		_, stat, w, err := view.GetW(d.ctx, d.claimPath())
+		if errors.Is(err, client.ErrNoNode) || err == nil && stat.Czxid != d.token {
 			d.lostUnlessFinishing()
 			return
 		}
-		if _, err := w.Wait(d.ctx); err != nil {
+		if err != nil {
+			return // the context or the session has ended, or it may not be read
+		}
+		event, err := w.Wait(d.ctx)
+		if err == nil && event.Type == client.EventDeleted {
+			d.lostUnlessFinishing()
+		}
+		if err != nil {
 			return
 		}
 	}

@@ -99,7 +99,7 @@
 //
 // # Cost
 //
-// Put is one request. To take and acknowledge is four: a read, the claim, a watch on it, and the removal; and three lists for every Options.Window
+// Put is one request. To take and acknowledge is four: a read, the claim, a watch on it, and the removal; and three lists, which are asked for at once, for every Options.Window
 // items. The data go over the network four times, as a claim writes them anew. Whoever has claimed something keeps its session, see client.Session.Keep. With
 // MaxItems, Put has a read more. Who waits has three or four requests more, and one or two watches; each claim has one. An item that is due
 // later costs two when it is brought back.

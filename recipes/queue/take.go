@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
@@ -120,10 +121,13 @@ func (q *Queue) await(ctx context.Context, view *client.Client, n int) (picked [
 		t, err := ticket.Take(ctx, view, q.line, "take-", &ticket.Options{Data: []byte(q.opts.ID), ACL: q.opts.ACL})
 		if err == nil {
 			picked, err = q.watch(ctx, view, t, n)
-			if err == nil {
+			if err == nil && !q.stocked() {
 				return picked, func() { leave(t) }, nil
 			}
 			leave(t)
+			if err == nil { // there is something for the next, too
+				return picked, func() {}, nil
+			}
 		}
 		if !errors.Is(err, ticket.ErrGone) { // else somebody has removed it from the line
 			return nil, nil, err
@@ -156,7 +160,7 @@ func (q *Queue) watch(ctx context.Context, view *client.Client, t *ticket.Ticket
 type listing struct {
 	free    []name    // in order
 	next    time.Time // when one is due that is not yet; zero if there is none
-	watches []*client.Watch
+	watches [2]*client.Watch
 }
 
 // wait waits until it is time to look again.
@@ -182,38 +186,43 @@ func (l *listing) wait(ctx, place context.Context, changed <-chan struct{}) erro
 
 // look lists what there is.
 func (q *Queue) look(ctx context.Context, view *client.Client) (*listing, error) {
-	items, err := q.items.children(ctx, view)
-	if err != nil {
-		return nil, err
-	}
-	claims, err := q.claims.children(ctx, view)
-	if err != nil {
-		return nil, err
-	}
-	return q.sift(ctx, view, items, claims)
+	return q.lookBy(ctx, view, func(d *directory) ([]string, *client.Watch, error) {
+		names, err := d.children(ctx, view)
+		return names, nil, err
+	})
 }
 
 // lookW lists what there is, and leaves watches.
 func (q *Queue) lookW(ctx context.Context, view *client.Client) (*listing, error) {
-	items, added, err := q.items.childrenW(ctx, view)
-	if err != nil {
+	return q.lookBy(ctx, view, func(d *directory) ([]string, *client.Watch, error) { return d.childrenW(ctx, view) })
+}
+
+// lookBy lists what there is, all at once.
+func (q *Queue) lookBy(ctx context.Context, view *client.Client, list func(*directory) ([]string, *client.Watch, error)) (*listing, error) {
+	var (
+		names   [3][]string
+		watches [2]*client.Watch
+		errs    [3]error
+		asking  sync.WaitGroup
+	)
+	asking.Go(func() { names[0], watches[0], errs[0] = list(&q.items) }) // each ends with its answer
+	asking.Go(func() { names[1], watches[1], errs[1] = list(&q.claims) })
+	asking.Go(func() { names[2], errs[2] = q.later.children(ctx, view) })
+	asking.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	claims, claimed, err := q.claims.childrenW(ctx, view)
-	if err != nil {
-		return nil, err
-	}
-	l, err := q.sift(ctx, view, items, claims)
+	l, err := q.sift(ctx, view, names[0], names[1], names[2])
 	if err == nil {
-		l.watches = []*client.Watch{added, claimed}
+		l.watches = watches
 	}
 	return l, err
 }
 
 // sift finds what is free among the items: not claimed, and due. It also lets those back in that have waited for their time elsewhere.
-func (q *Queue) sift(ctx context.Context, view *client.Client, items, claims []string) (*listing, error) {
+func (q *Queue) sift(ctx context.Context, view *client.Client, items, claims, later []string) (*listing, error) {
 	l := &listing{}
-	back, err := q.bringBack(ctx, view, l)
+	back, err := q.bringBack(ctx, view, l, later)
 	if err != nil {
 		return nil, err
 	}
@@ -250,11 +259,7 @@ func (l *listing) due(at time.Time) {
 
 // bringBack puts items whose time has come where they were before, and returns their names. Others may do the same; what is there twice in between
 // is nothing, as it is one transaction.
-func (q *Queue) bringBack(ctx context.Context, view *client.Client, l *listing) (names []string, err error) {
-	waiting, err := q.later.children(ctx, view)
-	if err != nil {
-		return nil, err
-	}
+func (q *Queue) bringBack(ctx context.Context, view *client.Client, l *listing, waiting []string) (names []string, err error) {
 	for _, text := range waiting {
 		at, item, ok := parseLater(text)
 		switch {
@@ -296,6 +301,13 @@ func (q *Queue) bringBackOne(ctx context.Context, view *client.Client, text, ite
 			return err
 		}
 	}
+}
+
+// stocked tells whether there is more to take.
+func (q *Queue) stocked() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.stock) > 0
 }
 
 // fill remembers what a listing had.
