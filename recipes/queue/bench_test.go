@@ -42,7 +42,7 @@ func TestCost(t *testing.T) {
 		synctest.Wait()
 		puts.Store(0)
 		takes.Store(0)
-		const n = 10 * queue.DefaultWindow
+		const n = 10 * 16 // listings
 		for i := range n {
 			mustPut(t, in, item("%d", i))
 		}

@@ -60,6 +60,12 @@
 // often quicker, one of the first few, see Options.Window. What several do at once ends in any order. An item that is given back for later, or
 // whose consumer has died, comes late. Numbers may wrap. A priority that Curator has lost by putting an item back is 0.
 //
+// # Shards
+//
+// A [Sharded] queue is several queues in one: <path>/queue-000 and so on, with their other directories in <path>-shards and the keys of all in
+// <path>-keys. Each Put goes to one of them, and each Take takes from any. It is for more items than one list can have, and spares consumers each
+// other's company; there is no order among the shards. Who waits, waits in each.
+//
 // # Time
 //
 // When an item is due, ByTime or after [Delivery.Nack] with a delay, is said by the clock of the one who puts or gives it back, and judged by the clock of the

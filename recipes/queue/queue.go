@@ -30,8 +30,8 @@ var (
 
 // Defaults of Options.
 const (
-	DefaultMaxAttempts = 16
-	DefaultWindow      = 16
+	defaultMaxAttempts = 16
+	defaultWindow      = 16
 )
 
 // Options of a Queue. The zero value works, and nil means the zero value.
@@ -86,18 +86,23 @@ type Queue struct {
 
 // New describes the queue at a path. It sends nothing.
 func New(c *client.Client, path string, opts *Options) *Queue {
+	return newQueue(c, path, path, path, opts)
+}
+
+// newQueue describes a queue whose other directories have names that begin with beside, and that of its keys one that begins with keys.
+func newQueue(c *client.Client, path, beside, keys string, opts *Options) *Queue {
 	q := &Queue{client: c, turn: make(chan struct{}, 1), busy: make(map[string]bool), width: 1, changed: make(chan struct{})}
 	if opts != nil {
 		q.opts = *opts
 	}
 	if q.opts.Claims == "" {
-		q.opts.Claims = path + "-claims"
+		q.opts.Claims = beside + "-claims"
 	}
 	if q.opts.MaxAttempts == 0 {
-		q.opts.MaxAttempts = DefaultMaxAttempts
+		q.opts.MaxAttempts = defaultMaxAttempts
 	}
 	if q.opts.Window <= 0 {
-		q.opts.Window = DefaultWindow
+		q.opts.Window = defaultWindow
 	}
 	if q.opts.Logger == nil {
 		q.opts.Logger = slog.New(slog.DiscardHandler)
@@ -105,11 +110,11 @@ func New(c *client.Client, path string, opts *Options) *Queue {
 	acl := q.opts.ACL
 	q.items = directory{path, client.Persistent, acl} // as Curator makes these two, which relies on them to stay
 	q.claims = directory{q.opts.Claims, client.Persistent, acl}
-	q.later = directory{path + "-later", client.Container, acl}
-	q.dead = directory{path + "-dead", client.Container, acl}
-	q.keys = directory{path + "-keys", client.Container, acl}
-	q.ledger = &ledger{client: c, dir: directory{path + "-marks", client.Container, acl}}
-	q.line, q.gate = path+"-takers", path+"-putters"
+	q.later = directory{beside + "-later", client.Container, acl}
+	q.dead = directory{beside + "-dead", client.Container, acl}
+	q.keys = directory{keys + "-keys", client.Container, acl}
+	q.ledger = &ledger{client: c, dir: directory{beside + "-marks", client.Container, acl}}
+	q.line, q.gate = beside+"-takers", beside+"-putters"
 	return q
 }
 
