@@ -78,13 +78,13 @@ func (q *Queue) readOne(life context.Context, s *client.Session, view *client.Cl
 	}
 	b, err := decode(data)
 	if err != nil {
-		return nil, q.bury(life, s, n, stat, data, err.Error(), wanted)
+		return nil, q.bury(life, s, n, stat, data, wanted)
 	}
 	if q.opts.MaxAttempts > 0 && b.note.Attempts >= q.opts.MaxAttempts { // the last who had it has not said what became of it
 		if b.note.Reason == "" {
 			b.note.Reason = "given up by those who took it"
 		}
-		return nil, q.bury(life, s, n, stat, b.encode(), b.note.Reason, wanted)
+		return nil, q.bury(life, s, n, stat, b.encode(), wanted)
 	}
 	return &found{n, b, stat}, nil
 }

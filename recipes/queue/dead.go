@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // Dead is a dead letter: an item that was given out as often as allowed, or that nobody can read.
@@ -28,17 +29,23 @@ func (q *Queue) createDead(n name, data []byte) part {
 }
 
 // bury makes an item a dead letter that nobody has claimed; if somebody has, it is none of this one's business.
-func (q *Queue) bury(life context.Context, s *client.Session, n name, stat client.Stat, data []byte, reason string, wanted func() bool) error {
+func (q *Queue) bury(life context.Context, s *client.Session, n name, stat client.Stat, data []byte, wanted func() bool) error {
 	_, err := q.ledger.commit(life, s, append(q.unlessClaimed(n.text),
 		part{Op: client.DeleteOp(q.items.join(n.text), stat.Version)}, q.createDead(n, data)), wanted)
 	if err == nil {
-		q.opts.Logger.Warn("item put among the dead letters", "path", q.items.join(n.text), "reason", reason)
+		q.buried(n)
 	}
 	var failed *partError
 	if errors.As(err, &failed) && lostRace(err) {
 		return nil
 	}
 	return err
+}
+
+// buried tells those who look on.
+func (q *Queue) buried(n name) {
+	q.kit.Count(telemetry.QueueDead, 1)
+	q.opts.Logger.Warn("item put among the dead letters", "path", q.items.join(n.text))
 }
 
 // unlessClaimed are parts that fail if an item is claimed.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // Delivery is an item that was taken, from Take until it is finished: acknowledged, or given back. Its methods may be called by many goroutines.
@@ -22,7 +23,8 @@ type Delivery struct {
 	since   time.Time
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	keep    func() // ends the keeping of the session
+	keep    func()          // ends the keeping of the session
+	hold    *telemetry.Hold // how it is seen; nil: not at all
 
 	turn     chan struct{} // held by the one who finishes it, and guards:
 	finished verb
@@ -114,7 +116,7 @@ func (d *Delivery) lose(cause error) {
 // Context returns a context that ends when the item is this delivery's no more, with the cause: ErrFinished, ErrLost, ErrTooLong, or the cause of
 // the session's end (client.ErrSessionExpired, client.ErrClosed). It ends by itself before anybody else is given the item, unless the claim
 // is removed by hand, and its Err looks at the clocks. Work on the item runs under it. It carries no values of the context given to Take.
-func (d *Delivery) Context() context.Context { return claimContext{d.ctx, d.session} }
+func (d *Delivery) Context() context.Context { return claimContext{d.hold.Context(d.ctx), d.session} }
 
 // claimContext is a delivery's context, which asks for the session's end before it says that there is none.
 type claimContext struct {
@@ -271,6 +273,11 @@ func (d *Delivery) releaseParts() []part {
 	return append(d.unclaimParts(), part{Op: client.SetOp(d.itemPath(), b.encode(), d.version)})
 }
 
+// lastAttempt tells whether the item is a dead letter if it is not done now.
+func (d *Delivery) lastAttempt() bool {
+	return d.q.opts.MaxAttempts > 0 && d.body.note.Attempts >= d.q.opts.MaxAttempts
+}
+
 func (d *Delivery) nackParts(delay time.Duration, reason error) []part {
 	b, parts := *d.body, d.unclaimParts()
 	b.note.Reason = ""
@@ -280,7 +287,7 @@ func (d *Delivery) nackParts(delay time.Duration, reason error) []part {
 	remove := part{Op: client.DeleteOp(d.itemPath(), d.version)}
 	at := time.Now().Add(delay)
 	switch {
-	case d.q.opts.MaxAttempts > 0 && b.note.Attempts >= d.q.opts.MaxAttempts:
+	case d.lastAttempt():
 		return append(parts, remove, d.q.createDead(d.name, b.encode()))
 	case delay <= 0:
 		return append(parts, part{Op: client.SetOp(d.itemPath(), b.encode(), d.version)})
@@ -293,7 +300,10 @@ func (d *Delivery) nackParts(delay time.Duration, reason error) []part {
 
 // finish finishes the delivery by some parts.
 func (d *Delivery) finish(ctx context.Context, op string, how verb, parts []part) error {
-	if err := d.tryFinish(ctx, how, parts); err != nil {
+	ctx, seen := d.q.kit.Operation(ctx, &measured, op, d.itemPath())
+	err := d.tryFinish(ctx, how, parts)
+	seen.End(err)
+	if err != nil {
 		return &client.Error{Op: op, Path: d.itemPath(), Err: err}
 	}
 	return nil
@@ -314,11 +324,11 @@ func (d *Delivery) tryFinish(ctx context.Context, how verb, parts []part) error 
 	wanted := func() bool { return ctx.Err() == nil }
 	if how != acked { // others may have it before this one hears of that
 		d.giving, wanted = true, always
-		d.lose(ErrFinished)
+		d.lose(errGivenBack)
 	}
 	err := d.session.Go(func(life context.Context) { // ends when the outcome is known, or the session is over
 		defer func() { <-d.turn }()
-		done <- d.settle(life, how, parts, wanted)
+		done <- d.settle(telemetry.Below(ctx, life), how, parts, wanted)
 	})
 	if err != nil {
 		<-d.turn
@@ -361,10 +371,15 @@ func (d *Delivery) settle(life context.Context, how verb, parts []part, wanted f
 	switch {
 	case err == nil:
 		d.finished = how
-		if how != acked {
-			d.q.forget()
+		if how == acked {
+			d.lose(errAcked)
+			return nil
 		}
-		d.lose(ErrFinished)
+		d.lose(errGivenBack) // if that has not been done before
+		d.q.forget()
+		if how == nacked && d.lastAttempt() {
+			d.q.buried(d.name)
+		}
 	case errors.As(err, &failed) && !failed.part.foreign && lostRace(err):
 		d.lose(ErrLost)
 		d.unclaim(life)

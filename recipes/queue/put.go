@@ -18,22 +18,28 @@ import (
 // With client.ErrUnknown the items may be in the queue, all or none: when the session ended with the transaction on its way, or ctx. A lost
 // connection alone leaves no doubt. To put once more is safe for items with a Key, as long as they are not done by then.
 func (q *Queue) Put(ctx context.Context, items ...Item) error {
-	parts, err := q.putParts(items)
+	ctx, seen := q.kit.Operation(ctx, &measured, "put", q.items.path)
+	err := q.put(ctx, items)
+	seen.End(err)
 	if err != nil {
 		return q.failed("put", err)
 	}
+	return nil
+}
+
+func (q *Queue) put(ctx context.Context, items []Item) error {
+	parts, err := q.putParts(items)
+	if err != nil {
+		return err
+	}
 	for {
 		s, err := q.client.AwaitSession(ctx)
-		if err == nil {
-			err = q.putIn(ctx, s, parts, len(items))
-			if again(ctx, s, err) {
-				continue
-			}
-		}
 		if err != nil {
-			return q.failed("put", err)
+			return err
 		}
-		return nil
+		if err := q.putIn(ctx, s, parts, len(items)); !again(ctx, s, err) {
+			return err
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // Why something did not come about, or a claim is over.
@@ -27,6 +28,19 @@ var (
 	// ErrTooLong is the cause when a delivery was not finished within [Options].MaxWork, nor extended.
 	ErrTooLong = errors.New("delivery took longer than allowed")
 )
+
+// How a delivery was finished.
+var (
+	errAcked     = fmt.Errorf("%w: acknowledged", ErrFinished)
+	errGivenBack = fmt.Errorf("%w: given back", ErrFinished)
+)
+
+// measured is how queues are seen.
+var measured = telemetry.Recipe{Family: telemetry.Queue, Name: "queue", Words: []telemetry.Word{
+	{Err: errAcked, Word: "acknowledged"}, {Err: errGivenBack, Word: "given_back"}, {Err: ErrFinished, Word: "finished"},
+	{Err: ErrLost, Word: "lost", Lost: true}, {Err: ErrTooLong, Word: "too_long", Lost: true},
+	{Err: ErrFull, Word: "full"}, {Err: ErrDuplicate, Word: "duplicate"}, {Err: ErrEmpty, Word: "empty"},
+}}
 
 // Defaults of Options.
 const (
@@ -73,6 +87,7 @@ type Queue struct {
 	line   string // where those stand who wait for an item
 	gate   string // where those stand who wait for room
 
+	kit     *telemetry.Kit // nil: nobody looks
 	foreign sync.Once
 	turn    chan struct{} // held by the one who lists the queue, or waits for it to change
 
@@ -91,7 +106,7 @@ func New(c *client.Client, path string, opts *Options) *Queue {
 
 // newQueue describes a queue whose other directories have names that begin with beside, and that of its keys one that begins with keys.
 func newQueue(c *client.Client, path, beside, keys string, opts *Options) *Queue {
-	q := &Queue{client: c, turn: make(chan struct{}, 1), busy: make(map[string]bool), width: 1, changed: make(chan struct{})}
+	q := &Queue{client: c, kit: telemetry.Of(c), turn: make(chan struct{}, 1), busy: make(map[string]bool), width: 1, changed: make(chan struct{})}
 	if opts != nil {
 		q.opts = *opts
 	}
@@ -155,7 +170,7 @@ func inSession[T any](
 	done := make(chan outcome)
 	gone := make(chan struct{})
 	err := s.Go(func(life context.Context) { // ends soon after the session, or when nobody waits and the outcome is known
-		v, err := work(life, func() bool { return ctx.Err() == nil })
+		v, err := work(telemetry.Below(ctx, life), func() bool { return ctx.Err() == nil })
 		select {
 		case done <- outcome{v, err}:
 		case <-gone:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -44,6 +45,23 @@ func (q *Queue) TakeUpTo(ctx context.Context, n int) ([]*Delivery, error) {
 }
 
 func (q *Queue) take(ctx context.Context, n int, wait bool) ([]*Delivery, error) {
+	seeing, seen := q.kit.Wait(ctx, &measured, q.items.path)
+	all, err := q.takeInAny(seeing, n, wait)
+	if err != nil {
+		seen.Failed(err)
+		return nil, q.failed("take", err)
+	}
+	for i, d := range all {
+		if i > 0 { // none of the others was waited for
+			_, seen = q.kit.Wait(ctx, &measured, q.items.path)
+		}
+		d.hold = seen.Held(telemetry.Held{Session: d.session, Life: d.ctx, Path: d.itemPath(), Token: d.token})
+	}
+	return all, nil
+}
+
+// takeInAny takes in this session, or the next.
+func (q *Queue) takeInAny(ctx context.Context, n int, wait bool) ([]*Delivery, error) {
 	for {
 		s, err := q.client.AwaitSession(ctx)
 		var all []*Delivery
@@ -59,7 +77,7 @@ func (q *Queue) take(ctx context.Context, n int, wait bool) ([]*Delivery, error)
 		if ctx.Err() != nil {
 			err = context.Cause(ctx) // not unknown: nothing is claimed, or it is given back
 		}
-		return nil, q.failed("take", err)
+		return nil, err
 	}
 }
 
@@ -226,6 +244,7 @@ func (q *Queue) sift(ctx context.Context, view *client.Client, items, claims, la
 	if err != nil {
 		return nil, err
 	}
+	q.kit.Saw(telemetry.QueueLength, len(items))
 	all, foreign := q.opts.Order.parseAll(append(items, back...))
 	if len(foreign) > 0 {
 		q.foreign.Do(func() {
@@ -355,6 +374,7 @@ func (q *Queue) beaten(yes bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if yes {
+		q.kit.Count(telemetry.QueueConflicts, 1)
 		q.width = min(2*q.width, q.opts.Window)
 	} else {
 		q.width = max(q.width-1, 1)

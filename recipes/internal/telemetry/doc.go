@@ -52,6 +52,16 @@
 //	bellwether.counter.operation.duration      s            recipe, operation, error.type     changes of numbers
 //	bellwether.counter.conflicts               {conflict}                                     tries of a change that somebody else's came before
 //
+//	bellwether.queue.wait.duration             s            recipe, error.type                from asking for an item until it is given out, or not
+//	bellwether.queue.wait.count                {call}       recipe                            calls that wait now
+//	bellwether.queue.delivery.duration         s            recipe, end                       how long an item was in hand
+//	bellwether.queue.delivery.count            {delivery}   recipe                            items in hand now
+//	bellwether.queue.delivery.lost             {delivery}   recipe, end                       items that were taken away from who had them
+//	bellwether.queue.operation.duration        s            recipe, operation, error.type     put, ack, nack, release
+//	bellwether.queue.conflicts                 {conflict}                                     items that somebody else was quicker to claim
+//	bellwether.queue.dead                      {item}                                         items put among the dead letters
+//	bellwether.queue.length                    {item}                                         items in a queue, each time it was listed
+//
 //	bellwether.cache.nodes                     {node}                                         nodes mirrored now
 //	bellwether.cache.size                      By                                             data of those nodes
 //	bellwether.cache.stale.count               {cache}                                        mirrors that may be out of date now
@@ -62,11 +72,13 @@
 // Each has few values; paths, ids and tokens stand in spans alone.
 //
 //	bellwether.recipe       mutex, rwmutex.read, rwmutex.write, semaphore; election; barrier, double_barrier; ephemeral_node, sequential_node,
-//	                        persistent_node, ttl_node; counter, value
-//	bellwether.operation    the method: add, set, compare_and_swap, update
+//	                        persistent_node, ttl_node; counter, value; queue
+//	bellwether.operation    the method: add, set, compare_and_swap, update; put, ack, nack, release
 //	bellwether.end          why something is not held any more: released, closed, resigned, removed, session_lost, client_closed, canceled,
-//	                        deadline_exceeded, and what a recipe knows besides: taken, term_over, suspended
-//	error.type              of failures: client.ErrorType's, and what a recipe knows besides: held, taken, overflow
+//	                        deadline_exceeded, and what a recipe knows besides: taken, term_over, suspended, acknowledged, given_back,
+//	                        lost, too_long
+//	error.type              of failures: client.ErrorType's, and what a recipe knows besides: held, taken, overflow, full, duplicate, empty, lost,
+//	                        too_long, finished
 //
 // # Spans
 //

@@ -18,6 +18,7 @@ const (
 	Barrier
 	Node
 	Counter
+	Queue
 	families // how many
 )
 
@@ -37,6 +38,10 @@ var vocabularies = [families]vocabulary{
 	Barrier: {name: "barrier", waiter: "call", hold: "round", waits: "From coming to a barrier until it lets in, or not.", held: "How long a process was in a round."},
 	Node:    {name: "node", waiter: "node", hold: "presence", waits: "From wanting a node until it is there.", held: "How long a node was there."},
 	Counter: {name: "counter", operations: "Duration of changes of numbers."},
+	Queue: {
+		name: "queue", waiter: "call", hold: "delivery", waits: "From asking for an item until it is given out, or not.", held: "How long an item was in hand.",
+		operations: "Duration of putting items, and of what becomes of them.",
+	},
 }
 
 // Metric is an instrument that one recipe alone has.
@@ -50,6 +55,9 @@ const (
 	CacheSize
 	CacheStale
 	CacheStaleDuration
+	QueueConflicts
+	QueueDead
+	QueueLength
 	metrics // how many
 )
 
@@ -59,6 +67,7 @@ const (
 	count    kind = iota // of what has happened
 	level                // of what there is
 	duration             // seconds
+	amount               // of something, each time it was looked at
 )
 
 var definitions = [metrics]struct {
@@ -71,10 +80,16 @@ var definitions = [metrics]struct {
 	CacheSize:          {level, "bellwether.cache.size", "By", "Data of the nodes mirrored."},
 	CacheStale:         {level, "bellwether.cache.stale.count", "{cache}", "Mirrors that may be out of date."},
 	CacheStaleDuration: {duration, "bellwether.cache.stale.duration", "s", "How long a mirror may have been out of date."},
+	QueueConflicts:     {count, "bellwether.queue.conflicts", "{conflict}", "Items that somebody else was quicker to claim."},
+	QueueDead:          {count, "bellwether.queue.dead", "{item}", "Items put among the dead letters."},
+	QueueLength:        {amount, "bellwether.queue.length", "{item}", "Items in a queue, each time it was listed."},
 }
 
 // bounds are seconds, from a round trip to half a day.
 var bounds = []float64{0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 7200, 43200}
+
+// amounts are the bounds of what is no duration.
+var amounts = []float64{0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000}
 
 // gauges are the instruments of a family.
 type gauges struct {
@@ -89,7 +104,11 @@ type gauges struct {
 type maker struct{ metric.Meter }
 
 func (m maker) seconds(name, description string) metric.Float64Histogram {
-	h, err := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(bounds...))
+	return m.histogram(name, "s", description, bounds)
+}
+
+func (m maker) histogram(name, unit, description string, bounds []float64) metric.Float64Histogram {
+	h, err := m.Float64Histogram(name, metric.WithUnit(unit), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(bounds...))
 	if err != nil {
 		return noop.Float64Histogram{}
 	}

@@ -57,11 +57,11 @@ func (r *Recipe) end(cause error) (word string, lost bool) {
 
 // Kit is all that the recipes of one client measure with. Its methods may be called on nil, where nobody asked, and by many goroutines.
 type Kit struct {
-	tracer   trace.Tracer // nil: no spans
-	families [families]gauges
-	seconds  [metrics]metric.Float64Histogram
-	levels   [metrics]metric.Int64UpDownCounter
-	counts   [metrics]metric.Int64Counter
+	tracer     trace.Tracer // nil: no spans
+	families   [families]gauges
+	histograms [metrics]metric.Float64Histogram
+	levels     [metrics]metric.Int64UpDownCounter
+	counts     [metrics]metric.Int64Counter
 
 	mu       sync.RWMutex
 	prepared map[attributes]*options
@@ -128,7 +128,9 @@ func newKit(tp trace.TracerProvider, mp metric.MeterProvider) *Kit {
 		case level:
 			k.levels[i] = m.level(d.name, d.unit, d.description)
 		case duration:
-			k.seconds[i] = m.seconds(d.name, d.description)
+			k.histograms[i] = m.seconds(d.name, d.description)
+		case amount:
+			k.histograms[i] = m.histogram(d.name, d.unit, d.description, amounts)
 		}
 	}
 	return k
@@ -148,7 +150,14 @@ func (k *Kit) Count(m Metric, n int64) {
 // Took records a duration.
 func (k *Kit) Took(m Metric, d time.Duration) {
 	if k != nil {
-		k.seconds[m].Record(context.Background(), d.Seconds())
+		k.histograms[m].Record(context.Background(), d.Seconds())
+	}
+}
+
+// Saw records an amount.
+func (k *Kit) Saw(m Metric, n int) {
+	if k != nil {
+		k.histograms[m].Record(context.Background(), float64(n))
 	}
 }
 
