@@ -84,36 +84,111 @@ func mustHandOver(t *testing.T, from, to *client.Client, during string) {
 	require.ErrorIs(t, err, queue.ErrEmpty, during)
 }
 
-// Q3: a consumer whose session has ended in the middle of its work, and who does not look, has no effect beside that of the next.
+// Q3: a consumer whose session has ended in the middle of its work, and who does not look, has no effect beside that of the next; and its context has
+// ended by itself before the next was given the item, however it was cut off.
 func TestTwoAtWork(t *testing.T) {
+	for name, cut := range map[string]func(e *ensembletest.Ensemble, c *client.Client, at *ensembletest.Server){
+		"client":      func(e *ensembletest.Ensemble, c *client.Client, _ *ensembletest.Server) { e.CutClient(c) },
+		"from leader": func(e *ensembletest.Ensemble, _ *client.Client, at *ensembletest.Server) { e.CutFromLeader(at.ID()) },
+		"server":      func(e *ensembletest.Ensemble, _ *client.Client, at *ensembletest.Server) { e.Partition([]int{at.ID()}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				e := ensembletest.Start(t, 3, nil)
+				at := e.Follower()
+				c := at.Connect(t)
+				q, other := queue.New(c, path, nil), queue.New(e.Leader().Connect(t), path, nil)
+				mustPut(t, other, item("a"), item("b"))
+				first := mustTake(t, q)
+				time.Sleep(time.Minute)
+				cut(e, c, at)
+				mustTake(t, other) // b
+				second := mustTake(t, other)
+				select {
+				case <-first.Context().Done():
+				default:
+					t.Error("it is given to another while it is claimed")
+				}
+				require.Equal(t, first.Name(), second.Name())
+				require.Greater(t, second.Token(), first.Token())
+				require.Equal(t, 2, second.Attempt())
+				e.Heal()
+				_, err := c.AwaitSession(ctx)
+				require.NoError(t, err)
+				require.ErrorIs(t, first.Ack(ctx, client.CreateOp("/done", nil, nil)), client.ErrSessionExpired)
+				require.NoError(t, c.Sync(ctx, path))
+				_, err = c.Multi(ctx, append(first.Guard(), client.CreateOp("/done", nil, nil))...)
+				require.ErrorIs(t, err, client.ErrBadVersion, "in another session, where the claim stands by the same name")
+				require.NoError(t, second.Ack(ctx, client.CreateOp("/done", nil, nil)))
+				n, err := other.Len(ctx)
+				require.NoError(t, err)
+				require.Equal(t, 1, n)
+			})
+		})
+	}
+}
+
+// A consumer whose claim was removed, and who has not heard of it, does not finish what another has now, nor take it from him: neither one of ours,
+// whose claim has the same name and version, nor one of Curator's, who does not write the item.
+func TestFinishWithoutClaim(t *testing.T) {
+	for name, finish := range map[string]func(ctx context.Context, d *queue.Delivery) error{
+		"ack":     func(ctx context.Context, d *queue.Delivery) error { return d.Ack(ctx) },
+		"nack":    func(ctx context.Context, d *queue.Delivery) error { return d.Nack(ctx, 0, nil) },
+		"later":   func(ctx context.Context, d *queue.Delivery) error { return d.Nack(ctx, time.Minute, nil) },
+		"release": func(ctx context.Context, d *queue.Delivery) error { return d.Release(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				e := ensembletest.Start(t, 1, nil)
+				c, admin := e.Connect(t), e.Connect(t)
+				q, other := queue.New(c, path, nil), queue.New(admin, path, nil)
+				for _, curators := range []bool{false, true} {
+					mustPut(t, other, item("a"))
+					first := mustTake(t, q)
+					synctest.Wait()
+					f := e.Proxy(c).Swallow(proxy.Event(""))
+					claim := path + "-claims/" + first.Name()
+					require.NoError(t, admin.Delete(ctx, claim, client.AnyVersion))
+					if curators {
+						_, err := admin.Create(ctx, claim, nil, &client.CreateOptions{Mode: client.Ephemeral})
+						require.NoError(t, err)
+						require.ErrorIs(t, finish(ctx, first), queue.ErrLost)
+						require.NoError(t, admin.Delete(ctx, claim, 0), "it is there")
+						f.End()
+						require.NoError(t, mustTake(t, other).Ack(ctx))
+						continue
+					}
+					second := mustTake(t, other)
+					require.ErrorIs(t, finish(ctx, first), queue.ErrLost)
+					f.End()
+					synctest.Wait()
+					require.NoError(t, second.Context().Err())
+					require.NoError(t, second.Ack(ctx))
+				}
+			})
+		})
+	}
+}
+
+// Who is about to claim an item as it was, when another has had it meanwhile, claims it as it is.
+func TestClaimOfWhatHasChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		e := ensembletest.Start(t, 3, nil)
+		e := ensembletest.Start(t, 1, nil)
 		c := e.Connect(t)
-		q, other := queue.New(c, path, nil), queue.New(e.Connect(t), path, nil)
-		mustPut(t, other, item("a"), item("b"))
-		first := mustTake(t, q)
-		e.CutClient(c)
-		mustTake(t, other) // b
-		second := mustTake(t, other)
-		select {
-		case <-first.Context().Done():
-		default:
-			t.Error("it is given to another while it is claimed")
-		}
-		require.Equal(t, first.Name(), second.Name())
-		require.Greater(t, second.Token(), first.Token())
-		require.Equal(t, 2, second.Attempt())
-		e.Heal()
-		_, err := c.AwaitSession(ctx)
-		require.NoError(t, err)
-		require.ErrorIs(t, first.Ack(ctx, client.CreateOp("/done", nil, nil)), client.ErrSessionExpired)
-		_, err = c.Multi(ctx, append(first.Guard(), client.CreateOp("/done", nil, nil))...)
-		require.ErrorIs(t, err, client.ErrBadVersion, "in another session, where the claim stands by the same name")
-		require.NoError(t, second.Ack(ctx, client.CreateOp("/done", nil, nil)))
-		n, err := other.Len(ctx)
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
+		other := queue.New(e.Connect(t), path, nil)
+		mustPut(t, other, item("a"))
+		f := e.Proxy(c).Freeze(proxy.Request(proxy.OpMulti, ""))
+		got := make(chan *queue.Delivery)
+		go func() { got <- mustTake(t, queue.New(c, path, nil)) }() // ends with the item
+		<-f.Struck()
+		require.NoError(t, mustTake(t, other).Nack(ctx, 0, errors.New("no")))
+		f.End()
+		d := <-got
+		require.Equal(t, 2, d.Attempt())
+		require.NoError(t, d.Ack(ctx))
 	})
 }
 

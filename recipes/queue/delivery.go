@@ -72,33 +72,43 @@ func (q *Queue) deliver(life context.Context, s *client.Session, f *found, token
 // guard ends the context when somebody removes the claim; it ends with the context. It reads the claim's data, which leaves no watch behind when
 // there is no claim.
 func (d *Delivery) guard(context.Context) {
-	view := d.q.client.In(d.session)
 	for d.ctx.Err() == nil {
-		_, stat, w, err := view.GetW(d.ctx, d.claimPath())
-		if errors.Is(err, client.ErrNoNode) || err == nil && stat.Czxid != d.token {
+		w, gone, err := d.look()
+		switch {
+		case gone:
 			d.lostUnlessFinishing()
 			return
-		}
-		if err != nil {
+		case err != nil:
 			return // the context or the session has ended, or it may not be read
 		}
-		event, err := w.Wait(d.ctx)
-		if err == nil && event.Type == client.EventDeleted {
+		if event, err := w.Wait(d.ctx); err == nil && event.Type == client.EventDeleted {
 			d.lostUnlessFinishing()
-		}
-		if err != nil {
-			return
 		}
 	}
 }
 
-// lostUnlessFinishing ends the context, if it was not the delivery's own doing.
+// look tells whether the claim is gone, and watches it if it is not.
+func (d *Delivery) look() (w *client.Watch, gone bool, err error) {
+	_, stat, w, err := d.q.client.In(d.session).GetW(d.ctx, d.claimPath())
+	return w, errors.Is(err, client.ErrNoNode) || err == nil && stat.Czxid != d.token, err
+}
+
+// lostUnlessFinishing ends the context, if the claim is gone and neither the delivery's own doing is the reason, nor the end of the session, of which
+// its claims may hear first.
 func (d *Delivery) lostUnlessFinishing() {
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
-		d.lose(ErrLost) // too late if it is finished
 	case <-d.ctx.Done():
+	}
+	if d.ctx.Err() != nil {
+		return
+	}
+	if err := d.q.client.In(d.session).Sync(d.ctx, d.claimPath()); err != nil {
+		return
+	}
+	if _, gone, _ := d.look(); gone {
+		d.lose(ErrLost)
 	}
 }
 
