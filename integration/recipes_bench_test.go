@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/bellwether-zk/bellwether/client"
+	bwclient "github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/recipes/barrier"
 	"github.com/bellwether-zk/bellwether/recipes/counter"
@@ -36,7 +36,7 @@ func BenchmarkRecipes(b *testing.B) {
 	})
 	b.Run("mutex/16_sessions_1_lock", func(b *testing.B) { s.measure(b, 16, mutexes(func(int) string { return "hot" })) })
 	b.Run("semaphore_of_4/16_sessions", func(b *testing.B) {
-		s.measure(b, 16, func(_ int, c *client.Client, dir string) operation {
+		s.measure(b, 16, func(_ int, c *bwclient.Client, dir string) operation {
 			sem := lock.NewSemaphore(c, path.Join(dir, "semaphore"), 4, nil)
 			return func(ctx context.Context) error {
 				holds, err := sem.Acquire(ctx, 1)
@@ -50,7 +50,7 @@ func BenchmarkRecipes(b *testing.B) {
 	b.Run("counter/1_session", func(b *testing.B) { s.measure(b, 1, increments) })
 	b.Run("counter/8_sessions", func(b *testing.B) { s.measure(b, 8, increments) })
 	b.Run("double_barrier_of_8", func(b *testing.B) {
-		s.measure(b, 8, func(_ int, c *client.Client, dir string) operation {
+		s.measure(b, 8, func(_ int, c *bwclient.Client, dir string) operation {
 			meeting := barrier.NewDouble(c, path.Join(dir, "barrier"), 8, nil)
 			return func(ctx context.Context) error {
 				round, err := meeting.Enter(ctx)
@@ -69,7 +69,7 @@ type operation func(ctx context.Context) error
 
 // benchmarked are the servers of a benchmark.
 type benchmarked struct {
-	connect func(b *testing.B, requests *atomic.Int64) *client.Client
+	connect func(b *testing.B, requests *atomic.Int64) *bwclient.Client
 }
 
 func newBenchServers(b *testing.B) *benchmarked {
@@ -77,10 +77,10 @@ func newBenchServers(b *testing.B) *benchmarked {
 	if servers == "" {
 		servers = ensembletest.Start(b, 3, &ensembletest.Options{OnDisk: true, TCP: true}).ConnectString()
 	}
-	return &benchmarked{func(b *testing.B, requests *atomic.Int64) *client.Client {
-		c, err := client.Connect(b.Context(), servers, &client.Options{
+	return &benchmarked{func(b *testing.B, requests *atomic.Int64) *bwclient.Client {
+		c, err := bwclient.Connect(b.Context(), servers, &bwclient.Options{
 			SessionTimeout: 30 * time.Second,
-			Hooks:          client.Hooks{Done: func(client.OperationDone) { requests.Add(1) }},
+			Hooks:          bwclient.Hooks{Done: func(bwclient.OperationDone) { requests.Add(1) }},
 		})
 		require.NoError(b, err)
 		b.Cleanup(func() { c.Close() })
@@ -89,7 +89,7 @@ func newBenchServers(b *testing.B) *benchmarked {
 }
 
 // measure lets so many sessions do an operation, b.N times each, in a directory that nothing was in before.
-func (s *benchmarked) measure(b *testing.B, sessions int, prepare func(i int, c *client.Client, dir string) operation) {
+func (s *benchmarked) measure(b *testing.B, sessions int, prepare func(i int, c *bwclient.Client, dir string) operation) {
 	var requests atomic.Int64
 	dir := fmt.Sprintf("/bench/%x", time.Now().UnixNano())
 	var ops []operation
@@ -122,8 +122,8 @@ func (s *benchmarked) measure(b *testing.B, sessions int, prepare func(i int, c 
 }
 
 // mutexes locks and unlocks the lock of each session.
-func mutexes(name func(i int) string) func(i int, c *client.Client, dir string) operation {
-	return func(i int, c *client.Client, dir string) operation {
+func mutexes(name func(i int) string) func(i int, c *bwclient.Client, dir string) operation {
+	return func(i int, c *bwclient.Client, dir string) operation {
 		m := lock.NewMutex(c, path.Join(dir, name(i)), nil)
 		return func(ctx context.Context) error {
 			hold, err := m.Lock(ctx)
@@ -135,7 +135,7 @@ func mutexes(name func(i int) string) func(i int, c *client.Client, dir string) 
 	}
 }
 
-func increments(_ int, c *client.Client, dir string) operation {
+func increments(_ int, c *bwclient.Client, dir string) operation {
 	n := counter.New(c, path.Join(dir, "counter"), nil)
 	return func(ctx context.Context) error {
 		_, err := n.Add(ctx, 1)
