@@ -5,6 +5,8 @@
 //
 // The program shows it with three instances and three servers in one process. But what it is here for is its test-suite, scheduler_test.go:
 // how to test that such a service survives what happens to services, with package ensembletest, without waiting for anything.
+//
+// (Who wants nothing but the rounds is better served by package recipes/job, which knows schedules, and remembers what came of each run.)
 package main
 
 import (

@@ -2,21 +2,24 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
-	"github.com/bellwether-zk/bellwether/recipes/lock"
+	"github.com/bellwether-zk/bellwether/client/typed"
+	"github.com/bellwether-zk/bellwether/recipes/leader"
 )
 
 // A Scheduler is one instance of the service.
 type Scheduler struct {
 	client *client.Client
-	record string // the node that says which round was done last, and when
+	duty   *leader.Election
+	record *typed.Node[round] // which round was done last, and when
+	marks  string
 	every  time.Duration
 	job    Job
-	duty   *lock.Mutex
 }
 
 // A Job does the work of one round. It is called again for a round whose end could not be recorded, by this instance or by another: so
@@ -26,83 +29,73 @@ type Job func(ctx context.Context, round, token int64) error
 
 // NewScheduler describes an instance. It sends nothing. All instances of a service are given the same directory and interval.
 func NewScheduler(c *client.Client, dir string, every time.Duration, job Job) *Scheduler {
-	return &Scheduler{client: c, record: dir + "/last", every: every, job: job, duty: lock.NewMutex(c, dir+"/duty", nil)}
-}
-
-// Run takes part until ctx ends, whose cause it returns, or the job fails: it waits until it is on duty, and then does one round after
-// the other. To lose the duty is no failure; Run stands in line again.
-func (s *Scheduler) Run(ctx context.Context) error {
-	for {
-		hold, err := s.duty.Lock(ctx)
-		if err != nil {
-			return err
-		}
-		err = s.serve(ctx, hold)
-		lost := hold.Context().Err() != nil
-		_ = hold.Release(context.WithoutCancel(ctx)) // if nobody can be told, the end of the session tells it
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case lost, errors.Is(err, client.ErrNoNode), errors.Is(err, client.ErrBadVersion): // somebody else is on duty
-		default:
-			return err
-		}
+	return &Scheduler{
+		client: c,
+		duty:   leader.NewElection(c, dir+"/duty", nil),
+		record: typed.NewNode[round](c, dir+"/last", nil),
+		marks:  dir + "/marks",
+		every:  every,
+		job:    job,
 	}
 }
 
-// serve does rounds until the duty or ctx ends, or something fails.
-func (s *Scheduler) serve(ctx context.Context, hold *lock.Hold) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(hold.Context(), func() { cancel(context.Cause(hold.Context())) })()
+// Run takes part until ctx ends, whose cause it returns, or the job fails: it waits until it is on duty, and then does one round after
+// the other. To lose the duty is no failure: it stands in line again.
+func (s *Scheduler) Run(ctx context.Context) error { return s.duty.Run(ctx, s.serve) }
+
+// serve does rounds until the duty ends, which ctx does, or something fails.
+func (s *Scheduler) serve(ctx context.Context, term *leader.Term) error {
 	for {
-		last, err := s.last(ctx)
+		last, version, err := s.last(ctx)
 		if err != nil {
 			return err
 		}
-		if err := sleep(ctx, time.Until(last.at.Add(s.every))); err != nil {
+		if err := sleep(ctx, time.Until(last.At.Add(s.every))); err != nil {
 			return err
 		}
-		if err := s.job(ctx, last.number+1, hold.Token()); err != nil {
-			return fmt.Errorf("round %d: %w", last.number+1, err)
+		next := round{Number: last.Number + 1}
+		if err := s.job(ctx, next.Number, term.Token()); err != nil {
+			return fmt.Errorf("round %d: %w", next.Number, err)
 		}
-		// The guard refuses the record of who is not on duty any more and does not know it yet.
-		next := round{number: last.number + 1, at: time.Now()}
-		_, err = s.client.Multi(ctx, hold.Guard(), client.SetOp(s.record, next.encode(), last.version))
-		if err != nil && !errors.Is(err, client.ErrConnectionLoss) {
+		next.At = time.Now()
+		switch err := s.note(ctx, term, next, version); {
+		case errors.Is(err, client.ErrNoNode): // the guard's: somebody else is on duty, and this instance has not been told yet
+			return nil
+		case err != nil:
 			return err
 		}
-		// After a lost connection the record itself says whether it was made.
 	}
 }
 
 // A round is what the record says.
 type round struct {
-	number  int64
-	at      time.Time
-	version int32 // of the record
+	Number int64
+	At     time.Time
 }
 
-func (r round) encode() []byte { return fmt.Appendf(nil, "%d %d", r.number, r.at.UnixNano()) }
-
 // last reads the record, and makes it if there is none.
-func (s *Scheduler) last(ctx context.Context) (round, error) {
+func (s *Scheduler) last(ctx context.Context) (round, int32, error) {
 	for {
-		data, stat, err := s.client.Get(ctx, s.record)
-		if err == nil {
-			r, at := round{version: stat.Version}, int64(0)
-			_, err = fmt.Sscan(string(data), &r.number, &at)
-			r.at = time.Unix(0, at)
-			return r, err
-		}
+		last, stat, err := s.record.Get(ctx)
 		if !errors.Is(err, client.ErrNoNode) {
-			return round{}, err
+			return last, stat.Version, err
 		}
-		_, err = s.client.Create(ctx, s.record, round{at: time.Now()}.encode(), nil)
+		err = s.record.Create(ctx, round{At: time.Now()})
 		if err != nil && !errors.Is(err, client.ErrNodeExists) && !errors.Is(err, client.ErrConnectionLoss) {
-			return round{}, err
+			return round{}, 0, err
 		}
 	}
+}
+
+// note records that a round was done. The term's guard, in the same transaction, refuses the record of who is not on duty any more; and a
+// connection that breaks meanwhile leaves no doubt as long as the session lives, which the term does not outlive.
+func (s *Scheduler) note(ctx context.Context, term *leader.Term, done round, version int32) error {
+	data, err := json.Marshal(done)
+	if err != nil {
+		return err
+	}
+	_, err = s.client.MultiOnce(ctx, s.marks, term.Guard(), client.SetOp(s.record.Path(), data, version))
+	return err
 }
 
 // sleep waits for d, or until ctx ends.
