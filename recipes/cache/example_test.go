@@ -64,3 +64,49 @@ func Example() {
 	// current /services
 	// removed /services/web
 }
+
+// What is known stays when the servers are gone, and says that it may be old. When they are back nothing that was missed stays so.
+func ExampleCache_StaleSince() {
+	ctx := context.Background()
+	servers, err := ensemble.StartSeveral(ctx, 1, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer servers.Close()
+	c, err := client.Connect(ctx, servers.ConnectString(), &client.Options{Dialer: servers.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Create(ctx, "/limit", []byte("100"), nil); err != nil {
+		log.Fatal(err)
+	}
+
+	limit, err := cache.Open(ctx, c, "/limit", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer limit.Close()
+	lost := false
+	for change := range limit.Watch(ctx) {
+		node, _ := limit.Get("/limit")
+		switch {
+		case change.Kind == cache.Current && !lost:
+			fmt.Println(string(node.Data))
+			servers.Servers()[0].Close()
+			lost = true
+		case change.Kind == cache.Stale:
+			fmt.Println(string(node.Data), "or something else by now:", !limit.StaleSince().IsZero())
+			if _, err := servers.Restart(ctx, 1); err != nil {
+				log.Fatal(err)
+			}
+		case change.Kind == cache.Current:
+			fmt.Println(string(node.Data), "again:", limit.StaleSince().IsZero())
+			return
+		}
+	}
+	// Output:
+	// 100
+	// 100 or something else by now: true
+	// 100 again: true
+}

@@ -2,6 +2,7 @@ package counter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 
@@ -89,4 +90,70 @@ func ExampleValue() {
 	// [anna] <nil>
 	// [anna ben] <nil>
 	// [anna ben] <nil>
+}
+
+// The last seat is sold once: a change that may be refused computes what there will be, or says why not.
+func ExampleCounter_Update() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	seats := counter.New(c, "/flights/17/seats", nil)
+	if err := seats.Set(ctx, 2); err != nil {
+		log.Fatal(err)
+	}
+	for range 3 {
+		left, err := seats.Update(ctx, func(free int64) (int64, error) {
+			if free == 0 {
+				return 0, errors.New("sold out")
+			}
+			return free - 1, nil
+		})
+		fmt.Println(left, err)
+	}
+	// Output:
+	// 1 <nil>
+	// 0 <nil>
+	// 0 sold out
+}
+
+// Who shows the number follows it.
+func ExampleCounter_Watch() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	orders := counter.New(c, "/orders/count", nil)
+	for n, err := range orders.Watch(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(n)
+		if n == 2 {
+			break
+		}
+		if _, err := orders.Add(ctx, 1); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// 0
+	// 1
+	// 2
 }

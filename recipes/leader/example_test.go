@@ -149,3 +149,28 @@ func ExampleTerm_HandOver() {
 	// Output:
 	// carl leads, with a greater token: true <nil>
 }
+
+// A program that leads in one part of its life, and not in another, asks for a term and gives it back.
+func ExampleElection_Lead() {
+	ctx := context.Background()
+	connect, stop := start(ctx)
+	defer stop()
+	c := connect()
+	defer c.Close()
+
+	term, err := leader.NewElection(c, "/migration/leader", &leader.Options{ID: "anna"}).Lead(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer term.Resign(context.WithoutCancel(ctx)) // whatever comes
+
+	// What is written while the term lasts is written by its leader; what comes too late is not.
+	_, err = c.Multi(ctx, term.Guard(), client.CreateOp("/migration/done", nil, nil))
+	fmt.Println("while it lasts:", err)
+	term.Resign(ctx)
+	_, err = c.Multi(ctx, term.Guard(), client.CreateOp("/migration/done-again", nil, nil))
+	fmt.Println("afterwards:", errors.Is(err, client.ErrNoNode), context.Cause(term.Context()))
+	// Output:
+	// while it lasts: <nil>
+	// afterwards: true leader resigned
+}

@@ -352,3 +352,115 @@ func ExampleOptions() {
 	// behind it, the delay: true
 	// behind who releases, none: <nil>
 }
+
+// Many read a table of prices at the same time, one changes it.
+func ExampleRWMutex() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	prices := lock.NewRWMutex(c, "/prices", nil)
+	one, err := prices.RLock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	other, err := prices.TryRLock(ctx)
+	fmt.Println("a second reader:", err)
+	_, err = prices.TryLock(ctx)
+	fmt.Println("a writer beside them:", errors.Is(err, lock.ErrHeld))
+
+	one.Release(ctx)
+	other.Release(ctx)
+	writer, err := prices.Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("a writer, whose token is greater than its readers':", writer.Token() > other.Token())
+	writer.Release(ctx)
+	// Output:
+	// a second reader: <nil>
+	// a writer beside them: true
+	// a writer, whose token is greater than its readers': true
+}
+
+// Work under a lock ends when the lock does, and when its own caller wants it to.
+func ExampleHold_Context() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	locked := func(ctx context.Context, m *lock.Mutex, work func(ctx context.Context, token int64) error) error {
+		hold, err := m.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer hold.Release(context.WithoutCancel(ctx)) // also if ctx has ended by then
+		ctx, cancel := context.WithCancelCause(ctx)    // with the caller's values, deadline and end
+		defer cancel(nil)
+		defer context.AfterFunc(hold.Context(), func() { cancel(context.Cause(hold.Context())) })()
+		return work(ctx, hold.Token())
+	}
+	m := lock.NewMutex(c, "/printer", nil)
+	err = locked(ctx, m, func(ctx context.Context, _ int64) error {
+		line, err := m.Line(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.Delete(ctx, m.Path()+"/"+line[0].Name, client.AnyVersion); err != nil { // somebody takes the lock away
+			return err
+		}
+		<-ctx.Done()
+		return context.Cause(ctx)
+	})
+	fmt.Println(errors.Is(err, lock.ErrRemoved))
+	// Output: true
+}
+
+// How many may use a service at a time is written in a node, and changes while they do.
+func ExampleNewSharedSemaphore() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	s := lock.NewSharedSemaphore(c, "/service", "/service/limit", 1, nil)
+	first, err := s.Acquire(ctx, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = s.TryAcquire(ctx, 1)
+	fmt.Println("a second one:", errors.Is(err, lock.ErrHeld))
+	if err := s.SetLimit(ctx, 2); err != nil {
+		log.Fatal(err)
+	}
+	second, err := s.TryAcquire(ctx, 1)
+	fmt.Println("when two may:", err)
+	first.Release(ctx)
+	second.Release(ctx)
+	// Output:
+	// a second one: true
+	// when two may: <nil>
+}

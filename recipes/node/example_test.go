@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 
@@ -42,4 +43,45 @@ func Example() {
 		}
 	}
 	// Output: 10.0.0.7:25 is there again
+}
+
+// A node that somebody else has is waited for, and who keeps it can tell why it is not there yet.
+func ExampleNode_Watch() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	connect := func() *client.Client {
+		c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return c
+	}
+	old, c := connect(), connect()
+	defer c.Close()
+	if _, err := node.Keep(ctx, old, "/services/mail/1", []byte("the old one"), nil); err != nil {
+		log.Fatal(err)
+	}
+
+	n, err := node.Begin(ctx, c, "/services/mail/1", []byte("the new one"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer n.Close(ctx)
+	for status := range n.Watch(ctx) {
+		switch {
+		case status.Present:
+			fmt.Println("it is there")
+			return
+		case errors.Is(status.Err, node.ErrTaken):
+			fmt.Println("it is somebody else's")
+			old.Close()
+		}
+	}
+	// Output:
+	// it is somebody else's
+	// it is there
 }
