@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -15,7 +17,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestStory(t *testing.T) {
 	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true})
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, e.ConnectString()))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Equal(t, `The tills are open. The workers are started, and wait.
 The tills are closed.
   worker 1: a part is missing: there are 2 of 3

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -27,7 +28,9 @@ func TestMain(m *testing.M) {
 func TestStory(t *testing.T) {
 	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true, Server: ensemble.Options{TickTime: 200 * time.Millisecond}})
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, e.ConnectString()))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	// It is alpha, beta and gamma in this order, unless the machine is so busy that one of them loses its session on the way.
 	told := regexp.MustCompile(`^Three processes stand for election: alpha, beta, gamma.
 (\w+) leads, works, and is killed.

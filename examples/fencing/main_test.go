@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -19,7 +20,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestStory(t *testing.T) {
 	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true, Server: ensemble.Options{TickTime: 200 * time.Millisecond}})
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, e.ConnectString()))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Regexp(t, regexp.MustCompile(`There are 10 boxes.
 anna holds the lock, with token \d+, and finds 10 boxes.
 anna's machine stands still.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -16,7 +18,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestStory(t *testing.T) {
 	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true})
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, e.ConnectString()))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	told := regexp.MustCompile(`: json: .*`).ReplaceAllString(out.String(), "") // the words of encoding/json are its own
 	require.Equal(t, `The first limits.
   mailer-1: at most 1000 bytes, as of version 0

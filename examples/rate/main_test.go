@@ -19,7 +19,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestStory(t *testing.T) {
 	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true})
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, e.ConnectString()))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Equal(t, `5 programs send 2 messages each, at most 2 in 50ms.
   The gateway has taken 10, and refused none.
 The contract is changed: 3 messages each, at most 4 in 50ms.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"regexp"
 	"testing"
 	"time"
@@ -26,7 +27,9 @@ func TestMain(m *testing.M) {
 func TestStory(t *testing.T) {
 	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true, Server: ensemble.Options{TickTime: 200 * time.Millisecond}})
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), &out, e.ConnectString()))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Regexp(t, regexp.MustCompile(`^Anna hangs. In the queue are
   photo-3, which anna has
   photo-4, which nobody has
