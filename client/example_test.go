@@ -350,3 +350,59 @@ func ExampleClient_Config() {
 	// 2 127.0.0.2 false 127.0.0.2:2181
 	// 3 127.0.0.3 false 127.0.0.3:2181
 }
+
+// A program that shows, or reports, whether its servers can be reached.
+func ExampleClient_States() {
+	ctx := context.Background()
+	servers, err := ensemble.StartSeveral(ctx, 1, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer servers.Close()
+	c, err := client.Connect(ctx, servers.ConnectString(), &client.Options{Dialer: servers.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	first := c.Session()
+
+	for change := range c.States(ctx) {
+		fmt.Println(change.State)
+		switch change.State {
+		case client.StateConnected:
+			servers.Servers()[0].Close()
+		case client.StateSuspended: // nothing is lost yet
+			if _, err := servers.Restart(ctx, 1); err != nil {
+				log.Fatal(err)
+			}
+		case client.StateReconnected:
+			fmt.Println("in the same session:", change.Session == first)
+			return
+		}
+	}
+	// Output:
+	// connected
+	// suspended
+	// reconnected
+	// in the same session: true
+}
+
+// What failed, on which path and why, and whether it may have happened all the same.
+func ExampleError() {
+	ctx := context.Background()
+	c, done := exampleClient(ctx)
+	defer done()
+
+	_, err := c.Set(ctx, "/config", []byte("dark"), client.AnyVersion)
+	failed, _ := errors.AsType[*client.Error](err)
+	fmt.Println(failed.Op, failed.Path)
+	switch {
+	case errors.Is(err, client.ErrUnknown):
+		fmt.Println("read it, and see")
+	case errors.Is(err, client.ErrNoNode):
+		fmt.Println("it has not happened, since there is no such node")
+	}
+	// Output:
+	// set /config
+	// it has not happened, since there is no such node
+}
