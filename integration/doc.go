@@ -13,6 +13,9 @@
 // Our own client is tried on Apache's servers: what it says of operations that lost a request or a reply is judged (package lost, which
 // does the same in virtual time in the tests of package client; -lost.runs and -lost.from), and holders of locks are cut off and stopped.
 //
+// All recipes are used at once while servers and connections break (package trial; -recipes.for and -recipes.seed), and beside Curator and
+// kazoo, in one journal. What takes long is tried on ours or on Apache's, in turn, as INTEROP_TURN says.
+//
 // They find their peers through environment variables and fail when one is not set. To run them:
 //
 //	. .ci/peers.sh

@@ -23,12 +23,14 @@ type nemesis struct {
 	e      *process.Ensemble
 	random *rand.Rand
 	began  time.Time
+	faults []fault        // in use; default: all
+	long   time.Duration  // how much longer than usual one fault in four lasts at most; default: for longer than any server has patience
 	struck int            // faults
 	counts map[string]int // what happened how often
 }
 
 func newNemesis(t *testing.T, e *process.Ensemble, seed uint64) *nemesis {
-	return &nemesis{t: t, e: e, random: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), counts: map[string]int{}}
+	return &nemesis{t: t, e: e, faults: faults, random: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), counts: map[string]int{}}
 }
 
 // recovery is how soon all servers must serve after a fault has ended.
@@ -91,20 +93,20 @@ var faults = []fault{
 	}},
 }
 
-// run strikes until the time is over and that was enough, or four times that time: first with the first fault, which changes the
-// leader twice, then with each kind before any comes again.
+// run strikes until the time is over and that was enough, or four times that time: first with the first fault, of all that one which changes
+// the leader twice, then with each kind before any comes again.
 func (n *nemesis) run(length time.Duration, enough func() bool) {
 	n.t.Helper()
 	began := time.Now()
-	for order := []int{0}; ; order = n.random.Perm(len(faults)) {
+	for order := []int{0}; ; order = n.random.Perm(len(n.faults)) {
 		for _, i := range order {
 			if passed := time.Since(began); passed > 4*length || passed > length && enough() {
 				return
 			}
-			f := faults[i]
+			f := n.faults[i]
 			d := time.Duration(300+n.random.IntN(2700)) * time.Millisecond
 			if n.random.IntN(4) == 0 {
-				d += process.SyncLimit * process.TickTime * time.Millisecond // longer than anybody has patience
+				d += n.longer()
 			}
 			n.t.Logf("%6.2fs %s for about %v", time.Since(n.began).Seconds(), f.name, d)
 			f.strike(n, d)
@@ -114,6 +116,13 @@ func (n *nemesis) run(length time.Duration, enough func() bool) {
 			pause(n.t.Context(), time.Duration(n.random.IntN(700))*time.Millisecond)
 		}
 	}
+}
+
+func (n *nemesis) longer() time.Duration {
+	if n.long == 0 {
+		return process.SyncLimit * process.TickTime * time.Millisecond
+	}
+	return time.Duration(n.random.Int64N(int64(n.long)))
 }
 
 // mustRecover requires that all servers serve soon. Those that were stopped only are asked too: some mend by restarting parts.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -33,6 +34,17 @@ func onEnsembles(t *testing.T, test func(t *testing.T, k process.Kind)) {
 	for _, k := range kinds[*subject] {
 		t.Run(k.Name, func(t *testing.T) { test(t, k) })
 	}
+}
+
+// onEnsembleInTurn runs a test on ensembles of each kind that is asked for, and if none is, of one: of Apache's when INTEROP_TURN is odd,
+// which .ci/run lets move on with each commit.
+func onEnsembleInTurn(t *testing.T, test func(t *testing.T, k process.Kind)) {
+	turn, _ := strconv.Atoi(os.Getenv("INTEROP_TURN"))
+	if *subject == "" && !full() && turn%2 == 1 {
+		t.Run(process.Apache39.Name, func(t *testing.T) { test(t, process.Apache39) })
+		return
+	}
+	onEnsembles(t, test)
 }
 
 // pause waits, unless ctx ends before. It reports whether ctx goes on.

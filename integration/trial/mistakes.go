@@ -1,0 +1,146 @@
+package trial
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/cache"
+)
+
+// A Mistake is one that recipes are known for, and that a trial must find.
+type Mistake struct {
+	Subject
+	// Finding is a part of what is then found wrong.
+	Finding string
+	// Slow is a mistake that shows only when a holder is cut off and stays, or when a certain reply is lost: in one run of several.
+	Slow bool
+	// Apache is one that shows on Apache's servers, which go on answering when they are cut off from their leader.
+	Apache bool
+}
+
+// Mistakes are those that are planted to see that they are found.
+func Mistakes() []Mistake {
+	planted := func(name string, recipe Recipe, finding string) Mistake {
+		return Mistake{Subject: Subject{Name: name, Users: 4, New: func() Recipe { return recipe }}, Finding: finding}
+	}
+	ignorant := planted("ignorant", &mutex{naiveLock(never), long}, "while user")
+	ignorant.Slow = true
+	unkept := planted("unkept", &mutex{naiveLock((*client.Session).Context), long}, "while user")
+	unkept.Slow, unkept.Apache = true, true
+	doubling := planted("doubling", &tally{add: naiveAdd}, "were added")
+	doubling.Slow = true
+	return []Mistake{
+		ignorant, // a lock whose holder is told nothing
+		unkept,   // a lock whose session nobody keeps
+		doubling, // a counter without marks
+		planted("generous", &semaphore{permits: 3, given: 4}, "room for"),
+		planted("hasty", &meeting{size: 3, says: 2}, "can have been there"),
+		planted("still", &mirrors{known: map[string]known{}, open: openStill}, "has not what is there"),
+	}
+}
+
+// long is how long locks are held in which a mistake is planted.
+const long = 6 * time.Second
+
+func never(*client.Session) context.Context { return context.Background() }
+
+// naiveHold is a lock as it is often written.
+type naiveHold struct {
+	c       *client.Client
+	session *client.Session
+	ctx     context.Context
+	path    string
+	token   int64
+}
+
+func (h *naiveHold) Context() context.Context { return h.ctx }
+func (h *naiveHold) Token() int64             { return h.token }
+func (h *naiveHold) Guard() client.Op         { return client.CheckOp(h.path, client.AnyVersion) }
+func (h *naiveHold) Session() *client.Session { return h.session }
+
+func (h *naiveHold) Release(ctx context.Context) error {
+	for ctx = context.WithoutCancel(ctx); ; {
+		err := h.c.Delete(ctx, h.path, client.AnyVersion)
+		if err == nil || errors.Is(err, client.ErrNoNode) || h.session.Context().Err() != nil {
+			return nil
+		}
+	}
+}
+
+// naiveLock stands in line, and holds for as long as held says.
+func naiveLock(held func(*client.Session) context.Context) func(context.Context, *client.Client, string) (Guarded, error) {
+	return func(ctx context.Context, c *client.Client, dir string) (Guarded, error) {
+		s, err := c.AwaitSession(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c = s.Client()
+		path, err := c.Create(ctx, dir+"/n-", nil, &client.CreateOptions{
+			Mode: client.EphemeralSequential, Parents: client.ContainerParents, Protected: true,
+		})
+		if err != nil {
+			return nil, err
+		}
+		h := &naiveHold{c: c, session: s, ctx: held(s), path: path}
+		for {
+			stat, _, err := c.Exists(ctx, path)
+			h.token = stat.Czxid
+			if err == nil {
+				var first bool
+				if first, err = isFirst(ctx, c, dir, path); first {
+					return h, nil
+				}
+			}
+			if err != nil || !pause(ctx, 5*time.Millisecond) {
+				return nil, errors.Join(err, context.Cause(ctx), h.Release(ctx))
+			}
+		}
+	}
+}
+
+func isFirst(ctx context.Context, c *client.Client, dir, path string) (bool, error) {
+	names, _, err := c.Children(ctx, dir)
+	if err != nil {
+		return false, err
+	}
+	number := func(s string) string { return s[len(s)-10:] }
+	return number(slices.MinFunc(names, func(a, b string) int { return cmp.Compare(number(a), number(b)) })) == number(path), nil
+}
+
+// naiveAdd adds again when it was not told that it has.
+func naiveAdd(ctx context.Context, c *client.Client, path string, delta int64) (int64, error) {
+	for {
+		data, stat, err := c.Get(ctx, path)
+		if errors.Is(err, client.ErrNoNode) {
+			_, err = c.Create(ctx, path, make([]byte, 8), nil)
+		} else if err == nil {
+			sum := int64(binary.BigEndian.Uint64(data)) + delta
+			if _, err = c.Set(ctx, path, binary.BigEndian.AppendUint64(nil, uint64(sum)), stat.Version); err == nil {
+				return sum, nil
+			}
+		}
+		if !pause(ctx, time.Millisecond) {
+			return 0, errors.Join(err, context.Cause(ctx))
+		}
+	}
+}
+
+// stillMirror is a cache that is not kept up, and does not say so.
+type stillMirror struct{ *cache.Cache }
+
+func (stillMirror) StaleSince() time.Time { return time.Time{} }
+func (stillMirror) Close()                {}
+
+func openStill(ctx context.Context, c *client.Client, path string) (mirror, error) {
+	m, err := cache.Open(ctx, c, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	m.Close()
+	return stillMirror{m}, nil
+}

@@ -1,0 +1,105 @@
+package trial
+
+import (
+	"flag"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var mistakesFor = flag.Duration("trial.mistakes", 5*time.Second, "how long a run in virtual time is in which a mistake is to be found; from 30s on the slow ones are tried, too")
+
+// A trial finds the mistakes that recipes are known for, in a few runs at most.
+func TestMistakesAreFound(t *testing.T) {
+	for i, m := range Mistakes() {
+		if m.Apache || m.Slow && *mistakesFor < 30*time.Second {
+			continue
+		}
+		t.Run(m.Name, func(t *testing.T) {
+			for range 20 {
+				report := virtually(t, *mistakesFor, Mistakes()[i].Subject)
+				for _, w := range report.Wrong {
+					if strings.Contains(w, m.Finding) {
+						t.Log(w)
+						return
+					}
+				}
+			}
+			t.Fatal("nothing is found in 20 runs")
+		})
+	}
+}
+
+func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+func TestOrdered(t *testing.T) {
+	span := func(from, until int, token int64, shared bool) Span {
+		return Span{What: "it", From: ms(from), Until: ms(until), Token: token, Shared: shared}
+	}
+	const alone, shared = false, true
+	for name, c := range map[string]struct {
+		spans []Span
+		wrong int
+	}{
+		"one after the other":                  {[]Span{span(0, 1, 1, alone), span(1, 2, 2, alone)}, 0},
+		"two at once":                          {[]Span{span(0, 2, 1, alone), span(1, 3, 2, alone)}, 1},
+		"one within another":                   {[]Span{span(0, 9, 1, alone), span(1, 2, 2, alone), span(3, 4, 3, alone)}, 2},
+		"a token that goes back":               {[]Span{span(0, 1, 2, alone), span(2, 3, 1, alone)}, 1},
+		"one token for two":                    {[]Span{span(0, 1, 2, alone), span(2, 3, 2, alone)}, 1},
+		"readers in any order":                 {[]Span{span(0, 5, 2, shared), span(1, 3, 1, shared), span(6, 7, 3, alone)}, 0},
+		"a reader beside a writer":             {[]Span{span(0, 5, 1, alone), span(1, 2, 2, shared)}, 1},
+		"a writer beside a reader":             {[]Span{span(0, 5, 1, shared), span(1, 2, 2, alone)}, 1},
+		"a writer beside the first of two":     {[]Span{span(0, 5, 1, shared), span(1, 2, 2, shared), span(3, 4, 3, alone)}, 1},
+		"a writer who becomes a reader":        {[]Span{span(0, 1, 1, alone), span(1, 4, 1, shared), span(2, 3, 2, shared)}, 0},
+		"a reader from before the last writer": {[]Span{span(0, 1, 2, alone), span(2, 3, 1, shared)}, 1},
+	} {
+		require.Len(t, Ordered(c.spans), c.wrong, name)
+	}
+}
+
+func TestFenced(t *testing.T) {
+	require.Empty(t, fenced([]write{{"/a", 3, 2}, {"/a", 1, 1}, {"/a", 2, 1}, {"/b", 4, 1}}))
+	require.Len(t, fenced([]write{{"/a", 3, 1}, {"/a", 1, 1}, {"/a", 2, 2}}), 1)
+}
+
+func TestCrowded(t *testing.T) {
+	span := func(from, until, weight int) Span { return Span{From: ms(from), Until: ms(until), Weight: weight} }
+	require.Empty(t, Crowded([]Span{span(0, 2, 2), span(1, 3, 1), span(2, 4, 2), span(3, 5, 1)}, 3))
+	require.Len(t, Crowded([]Span{span(0, 2, 2), span(1, 3, 2)}, 3), 1)
+	require.Len(t, Crowded([]Span{span(0, 9, 1), span(1, 2, 1), span(3, 5, 2), span(4, 5, 1)}, 3), 1)
+}
+
+func TestThrough(t *testing.T) {
+	span := func(from, until int) Span { return Span{From: ms(from), Until: ms(until)} }
+	require.Empty(t, through([]Span{span(2, 5)}, []Span{span(1, 3), span(3, 6), span(1, 6), span(7, 8)}))
+	require.Len(t, through([]Span{span(2, 5)}, []Span{span(3, 4)}), 1)
+}
+
+func TestMet(t *testing.T) {
+	came := func(user, came, entered, leaving, left int) *attendance {
+		return &attendance{user: user, came: ms(came), entered: ms(entered), leaving: ms(leaving), left: ms(left), gone: ms(left),
+			inside: Span{From: ms(entered), Until: ms(leaving)}}
+	}
+	require.Empty(t, met([]*attendance{came(0, 1, 3, 5, 8), came(1, 2, 3, 7, 8), came(0, 9, 12, 13, 14), came(1, 11, 12, 13, 14)}, 2))
+	require.Len(t, met([]*attendance{came(0, 1, 3, 5, 8), came(1, 4, 5, 7, 8)}, 2), 1, "nobody else was there")
+	require.Len(t, met([]*attendance{came(0, 1, 3, 5, 6), came(1, 2, 3, 7, 8)}, 2), 1, "left while another was inside")
+	gaveUp := &attendance{user: 1, came: ms(1), gone: ms(2)}
+	require.Len(t, met([]*attendance{came(0, 3, 4, 5, 6), gaveUp}, 2), 1, "the other had given up")
+	gaveUp.standing = ms(2)
+	require.Empty(t, met([]*attendance{came(0, 3, 4, 5, 6), gaveUp}, 2), "the other's node may still be there")
+}
+
+func TestAdded(t *testing.T) {
+	add := func(began, ended int, delta, sum int64) addition {
+		return addition{delta: delta, sum: sum, unknown: sum == 0, began: ms(began), ended: ms(ended)}
+	}
+	require.Empty(t, added([]addition{add(0, 1, 2, 2), add(2, 3, 1, 3), add(1, 9, 5, 0)}, 3))
+	require.Empty(t, added([]addition{add(0, 1, 2, 2), add(2, 3, 1, 3), add(1, 9, 5, 0)}, 8))
+	require.Empty(t, added([]addition{add(0, 5, 2, 3), add(1, 4, 1, 1)}, 3), "side by side")
+	require.Len(t, added([]addition{add(0, 1, 2, 2), add(2, 3, 1, 3)}, 4), 1, "one too many")
+	require.Len(t, added([]addition{add(0, 1, 2, 2), add(2, 3, 1, 3)}, 2), 1, "one lost")
+	require.Len(t, added([]addition{add(0, 5, 1, 1), add(1, 4, 1, 1)}, 2), 1, "one sum for two")
+	require.Len(t, added([]addition{add(0, 1, 2, 3), add(2, 3, 1, 1)}, 3), 1, "back in time")
+}
