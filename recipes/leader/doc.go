@@ -14,14 +14,16 @@
 //
 // The candidates stand in line, each as an ephemeral sequential node in the election's directory; the first leads. The layout is that of
 // Curator's LeaderLatch, to the byte, or with [SelectorLayout] that of its LeaderSelector, which is its InterProcessMutex's and that of
-// package lock:
+// package lock, or with [KazooLayout] that of kazoo's Election, which is its Lock's:
 //
 //	<path>/_c_<uuid>-latch-<number>     its data: the candidate's id, as text
 //	<path>/_c_<uuid>-lock-<number>
+//	<path>/_c_<uuid>-__lock__<number>
 //
-// so these and candidates of ours on the same path elect one leader, first come first served, and read each other's ids. kazoo's Election
-// uses other names and does not. Package ticket has the details of the line: who watches whom, how numbers wrap, what happens to a
-// create whose answer was lost. The directory is a container and may vanish whenever it is empty.
+// so these and candidates of ours on the same path elect one leader, first come first served, and read each other's ids. Those of another
+// layout on that path are not in the same election, and nobody waits for them. Package ticket has the details of the line: who watches
+// whom, how numbers wrap, what happens to a create whose answer was lost; kazoo's own order ends where numbers do. The directory is a
+// container and may vanish whenever it is empty.
 //
 // # What leading is worth
 //
@@ -54,7 +56,7 @@
 // leaves the line and joins it again at the end, before it leads. It does so if the last leader has handed over to one behind it
 // ([Term.HandOver]), of which a note is kept in the directory's data; otherwise if one behind it has a greater Options.Priority, which
 // stands in its name before the marker, as in "_c_<uuid>-p7-latch-<number>". Only who is in line at that moment counts, and nobody who
-// leads is disturbed. Those of Curator have priority 0, give way to nobody, and are let ahead as others are. One who is let ahead and
+// leads is disturbed. Those of Curator and kazoo have priority 0, give way to nobody, and are let ahead as others are. One who is let ahead and
 // dies delays the election by its session's timeout.
 //
 // # What it costs

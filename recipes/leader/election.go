@@ -44,12 +44,16 @@ type Layout int
 const (
 	LatchLayout    Layout = iota // Curator's LeaderLatch
 	SelectorLayout               // Curator's LeaderSelector, which is that of its InterProcessMutex and of lock.Mutex
+	KazooLayout                  // kazoo's Election, in Python, which is that of its Lock
 )
 
 // marker stands before the number in the names of the candidates.
 func (l Layout) marker() string {
-	if l == SelectorLayout {
+	switch l {
+	case SelectorLayout:
 		return "lock-"
+	case KazooLayout:
+		return "__lock__"
 	}
 	return "latch-"
 }

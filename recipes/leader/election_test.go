@@ -677,6 +677,31 @@ func TestSelectorLayoutIsAMutex(t *testing.T) {
 	})
 }
 
+// The layout of kazoo's Election is its Lock's, whose names without a dash and an id are read too; nobody else's candidate is in the way.
+func TestKazooLayout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startServer(t).Connect(t)
+		e := leader.NewElection(c, path, &leader.Options{ID: "anna", Layout: leader.KazooLayout})
+		mustLead(t, leader.NewElection(c, path, nil))
+		term := mustLead(t, e)
+		require.Regexp(t, "^"+path+"/_c_[0-9a-f-]{36}-__lock__0000000001$", term.Path())
+		kazoos, err := c.Create(t.Context(), path+"/2f8b0b1bb27a4c9f8a35e6b1f4a6b7d0__lock__", []byte("kazoo"), &client.CreateOptions{Mode: client.EphemeralSequential})
+		require.NoError(t, err)
+		all, err := e.Participants(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all, 2)
+		require.Equal(t, "anna", all[0].ID)
+		require.Equal(t, "kazoo", all[1].ID)
+		require.NoError(t, term.Resign(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err = e.Lead(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, c.Delete(t.Context(), kazoos, client.AnyVersion))
+		mustLead(t, e)
+	})
+}
+
 // An election of a view of the client is the whole client's, at the path where it is.
 func TestElectionOfAView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
