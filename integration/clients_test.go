@@ -54,6 +54,12 @@ var clients = []client{
 func javaProgram(t *testing.T, variable, class string, sources ...string) []string {
 	t.Helper()
 	classPath := process.MustEnv(t, variable)
+	return java(javaClasses(t, classPath, sources...)+":"+classPath, class)
+}
+
+// javaClasses compiles sources, patterns below testdata, and returns the folder of the classes.
+func javaClasses(t *testing.T, classPath string, sources ...string) string {
+	t.Helper()
 	out := t.TempDir()
 	args := []string{"-proc:none", "-d", out, "-cp", classPath}
 	for _, pattern := range sources {
@@ -63,7 +69,7 @@ func javaProgram(t *testing.T, variable, class string, sources ...string) []stri
 		args = append(args, files...)
 	}
 	mustRun(t, "javac", args...)
-	return java(out+":"+classPath, class)
+	return out
 }
 
 func java(classPath, class string) []string {
