@@ -24,13 +24,14 @@ type nemesis struct {
 	random *rand.Rand
 	began  time.Time
 	faults []fault        // in use; default: all
+	mercy  time.Duration  // until all servers must serve after a fault; default: recovery
 	long   time.Duration  // how much longer than usual one fault in four lasts at most; default: for longer than any server has patience
 	struck int            // faults
 	counts map[string]int // what happened how often
 }
 
 func newNemesis(t *testing.T, e *process.Ensemble, seed uint64) *nemesis {
-	return &nemesis{t: t, e: e, faults: faults, random: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), counts: map[string]int{}}
+	return &nemesis{t: t, e: e, faults: faults, mercy: recovery, random: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), counts: map[string]int{}}
 }
 
 // recovery is how soon all servers must serve after a fault has ended.
@@ -129,7 +130,7 @@ func (n *nemesis) longer() time.Duration {
 func (n *nemesis) mustRecover() {
 	n.t.Helper()
 	began := time.Now()
-	mustEventually(n.t, recovery, func(context.Context) error {
+	mustEventually(n.t, n.mercy, func(context.Context) error {
 		for i, s := range n.e.Servers {
 			select {
 			case <-s.Ended():

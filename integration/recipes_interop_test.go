@@ -91,6 +91,7 @@ func tryRecipes(t *testing.T, k process.Kind, length time.Duration, subjects []t
 	n.faults = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !slices.Contains(recipeFaults, f.name) })
 	n.random.Shuffle(len(n.faults), func(i, j int) { n.faults[i], n.faults[j] = n.faults[j], n.faults[i] })
 	n.long = min(3*session, length/4)
+	n.mercy = 4 * recovery // it is not the servers that are on trial
 
 	begin, broken := make(chan struct{}), make(chan struct{})
 	w := trial.World{
