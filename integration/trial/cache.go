@@ -62,7 +62,7 @@ func (m *mirrors) Turn(ctx context.Context, u *User) error {
 		mine, u.Kept = opened, opened
 		u.AtEnd(func(ctx context.Context) { m.end(ctx, u, opened) })
 	}
-	m.look(u, mine)
+	m.look(ctx, u, mine)
 	err := m.write(ctx, u)
 	pause(ctx, u.UpTo(stay))
 	return err
@@ -117,18 +117,37 @@ func (m *mirrors) set(node string, now known) {
 
 // look requires that a mirror which says that it is current shows no less than what was written long ago: by then a silent server would have
 // been noticed.
-func (m *mirrors) look(u *User, mine mirror) {
+func (m *mirrors) look(ctx context.Context, u *User, mine mirror) {
 	node := fmt.Sprintf("%s/tree/%d-%d", u.Dir, u.IntN(len(u.users)), u.IntN(own))
-	m.mu.Lock()
-	defer m.mu.Unlock() // nobody begins to write it
-	now, ok := m.known[node]
-	if !ok || now.unknown || u.Now()-now.since < 3*u.run.Client.SessionTimeout || !mine.StaleSince().IsZero() {
+	now, ok := m.settled(node, u.Now()-3*u.run.Client.SessionTimeout)
+	if !ok || !mine.StaleSince().IsZero() {
 		return
 	}
 	got, there := mine.Get(node)
-	if (there != now.exists || !bytes.Equal(got.Data, now.data)) && mine.StaleSince().IsZero() {
-		u.Wrong("user %d has %q (%t) at %s, which is %q (%t) since %v", u.Number, got.Data, there, node, now.data, now.exists, now.since)
+	if there == now.exists && bytes.Equal(got.Data, now.data) {
+		return
 	}
+	// A write that nobody was told the fate of may have come late. Then that is what is there.
+	if u.CatchUp(ctx, u.Witness) != nil {
+		return
+	}
+	data, stat, err := u.Witness.Get(ctx, node)
+	if err != nil && !errors.Is(err, client.ErrNoNode) || there == (err == nil) && bytes.Equal(got.Data, data) {
+		return
+	}
+	again, _ := mine.Get(node)
+	after, ok := m.settled(node, now.since)
+	if ok && after.since == now.since && again.Stat.Mzxid == got.Stat.Mzxid && mine.StaleSince().IsZero() {
+		u.Wrong("user %d has %q (%t) at %s, where there is %q of %#x since %v", u.Number, got.Data, there, node, data, stat.Mzxid, now.since)
+	}
+}
+
+// settled tells what is known of a node, if that was so already at some time and nobody is about to change it.
+func (m *mirrors) settled(node string, at time.Duration) (known, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now, ok := m.known[node]
+	return now, ok && !now.unknown && now.since <= at
 }
 
 // end requires that the mirror is what is there, now that nobody writes.

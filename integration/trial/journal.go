@@ -122,6 +122,11 @@ func (t *Trial) CatchUp(ctx context.Context, c *client.Client) error {
 	return err
 }
 
+// Connect makes a client to judge with.
+func (t *Trial) Connect(ctx context.Context) (*client.Client, error) {
+	return client.Connect(ctx, t.run.Servers, t.run.options(t.run.Dial))
+}
+
 // judge judges a recipe when its users have gone.
 func (t *Trial) judge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*t.run.Patience)

@@ -103,3 +103,13 @@ func TestAdded(t *testing.T) {
 	require.Len(t, added([]addition{add(0, 5, 1, 1), add(1, 4, 1, 1)}, 2), 1, "one sum for two")
 	require.Len(t, added([]addition{add(0, 1, 2, 3), add(2, 3, 1, 1)}, 3), 1, "back in time")
 }
+
+func TestDelivery(t *testing.T) {
+	known := map[string]bool{"put": true, "perhaps": false}
+	require.Empty(t, delivery(known, map[string]int{"put": 1}))
+	require.Empty(t, delivery(known, map[string]int{"put": 1, "perhaps": 1}))
+	require.Len(t, delivery(known, map[string]int{"perhaps": 1}), 1, "lost")
+	require.Len(t, delivery(known, map[string]int{"put": 2}), 1, "twice")
+	require.Len(t, delivery(known, map[string]int{"put": 1, "perhaps": 2}), 1, "twice")
+	require.Len(t, delivery(known, map[string]int{"put": 1, "never": 1}), 1, "of nobody")
+}

@@ -19,8 +19,9 @@ type kept struct{}
 type keeping struct {
 	node    *node.Node
 	data    []byte
-	session int64 // in which it was seen last,
-	czxid   int64 // and by whom made
+	session int64 // in which it was seen last, and nobody else has removed it since; or 0
+	czxid   int64 // which made it
+	doubt   bool  // somebody may have removed it, or will
 }
 
 func (kept) Begin(context.Context, *Trial) error { return nil }
@@ -46,6 +47,7 @@ func (k kept) Turn(ctx context.Context, u *User) error {
 	case 1: // somebody who should not removes it
 		err := u.Witness.Delete(ctx, mine.node.Path(), client.AnyVersion)
 		mine.session = 0
+		mine.doubt = mine.doubt || errors.Is(err, client.ErrUnknown)
 		if err != nil && !errors.Is(err, client.ErrNoNode) {
 			return err
 		}
@@ -67,7 +69,7 @@ func (kept) see(ctx context.Context, u *User, mine *keeping) error {
 			switch {
 			case err != nil:
 			case stat.EphemeralOwner == s.ID() && bytes.Equal(data, mine.data):
-				if mine.session == s.ID() && mine.czxid != stat.Czxid {
+				if mine.session == s.ID() && !mine.doubt && mine.czxid != stat.Czxid {
 					u.Wrong("user %d's node was made again in one session, and nobody had removed it", u.Number)
 				}
 				mine.session, mine.czxid = s.ID(), stat.Czxid

@@ -15,6 +15,8 @@ func Recipes() []Subject {
 		{Name: "double", Users: 4, New: func() Recipe { return &meeting{size: 3, says: 3} }, Leaves: []string{"meeting", "meeting/ready"}}, // which is dealt with by the next who come
 		{Name: "counter", Users: 3, New: newTally, Leaves: []string{"count"}},
 		{Name: "cache", Users: 3, New: newMirrors, Leaves: []string{"tree", "tree/*"}},
+		{Name: "queue", Users: 3, New: newLine, Leaves: []string{"done", "done/*", "queue", "queue-claims"}},
+		{Name: "job", Users: 3, New: newSchedule, Leaves: []string{"job", "job/last"}},
 		{Name: "node", Users: 3, New: func() Recipe { return kept{} }},
 	}
 }
