@@ -13,7 +13,7 @@
 //		fmt.Println(instance.HostPort(), instance.Payload)
 //	}
 //
-// Package health, below this one, has checks for RegisterOptions.Check.
+// Package choose, below this one, picks an instance for each request, and package health has checks for RegisterOptions.Check.
 //
 // # Layout
 //

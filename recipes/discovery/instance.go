@@ -83,6 +83,11 @@ func (i *Instance[T]) Has(tags ...string) bool {
 	return true
 }
 
+// Matches tells whether a query means the instance.
+func (i *Instance[T]) Matches(q Query) bool {
+	return q.status(i.Status) && (q.Zone == "" || q.Zone == i.Zone) && (q.Version == "" || q.Version == i.Version) && i.Has(q.Tags...)
+}
+
 // record is what an instance was read from, as far as it is more than an Instance says.
 type record struct {
 	fields object // that Curator and this package do not know

@@ -113,7 +113,7 @@ func (s *Service[T]) Snapshot() (instances []*Entry[T], changed <-chan struct{})
 func (s *Service[T]) Find(q Query) []*Entry[T] {
 	var found []*Entry[T]
 	for _, e := range s.Instances() {
-		if q.status(e.Status) && q.zone(e.Zone) && q.version(e.Version) && e.Has(q.Tags...) {
+		if e.Matches(q) {
 			found = append(found, e)
 		}
 	}
@@ -128,8 +128,6 @@ type Query struct {
 	Statuses []Status // it has one of them. Default: Up.
 }
 
-func (q *Query) zone(z string) bool    { return q.Zone == "" || q.Zone == z }
-func (q *Query) version(v string) bool { return q.Version == "" || q.Version == v }
 func (q *Query) status(s Status) bool {
 	s = cmp.Or(s, Up)
 	if len(q.Statuses) == 0 {

@@ -1,0 +1,36 @@
+// Package choose picks one of a service's instances for each request.
+//
+//	c := choose.New(mail, choose.TwoChoices(), &choose.Options{Zone: "eu"}) // mail is a *discovery.Service
+//	defer c.Close()
+//	…
+//	pick, err := c.Pick()
+//	if err != nil {
+//		return err
+//	}
+//	err = send(ctx, pick.Entry.HostPort(), message)
+//	pick.Done(err)
+//
+// # Who can be chosen
+//
+// When instances come, go or change, or one is found bad, a [Chooser] works out anew who the candidates are, in this order:
+//
+//   - those that Options.Query means, and that are up; those that discovery keeps though they are lost are among them, for they are likely to
+//     live;
+//   - of them those that are not ejected: when requests to one have failed, it is left out for a while, and then tried with one request
+//     at a time before it is one like the others (half-open). Never more than half of all are ejected, see Options.MaxEjected;
+//   - of them those in the own zone, if enough of its instances are left, and otherwise all;
+//   - of them a part, in a large fleet, so that not everybody has connections to everybody.
+//
+// If nobody is left, the least bad are candidates instead: who is ejected, or else who is starting or draining. Only when all are down,
+// or there are none, a request fails, with [ErrNone].
+//
+// A [Strategy] chooses one of the candidates for a request: [RoundRobin], [Random], [Weighted], [LeastOutstanding], [TwoChoices], [Sticky], or
+// the caller's own. [Chooser.PickFor] chooses by a key instead, so that the same key comes to the same instance as long as that is there.
+// An instance that is new, or has been ejected, gets its share little by little, with Options.SlowStart.
+//
+// # Cost
+//
+// To pick and to be done takes no lock, no memory and no look at the clock, save while an instance is warming or half-open. RoundRobin, Random,
+// Weighted, TwoChoices and Sticky take the same time whatever the number of candidates; LeastOutstanding looks at each of them, and so does
+// PickFor. What changes the candidates costs in proportion to all instances, once.
+package choose
