@@ -44,6 +44,9 @@
 // session, or until it is taken over. A crash leaves it for the session's timeout, or its time to live, or for ever, as its kind is. Close
 // removes it, and returns when that is certain.
 //
+// What somebody has done to the node is put right at once if it was left alone for half a minute, and else after a pause that grows up to ten
+// seconds, so that two who want different data at one path leave the servers time for others.
+//
 // It costs two round trips and a watch to begin with, one round trip for each reconnect.
 //
 // # Looking at it

@@ -23,6 +23,7 @@ const touches = 3
 func (n *Node) run() {
 	defer close(n.removed)
 	pauses := &pacer{policy: n.opts.Retry(), last: time.Second}
+	n.repairs = pacer{policy: n.opts.Retry(), last: time.Second}
 	for n.life.Err() == nil {
 		s, err := n.client.AwaitSession(n.life)
 		if err != nil {
@@ -74,6 +75,7 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 		}
 		select {
 		case <-woken:
+			n.pauseRepairs(s.Context(), changed)
 		case <-changed:
 		case <-again:
 		case <-s.Context().Done():
@@ -81,6 +83,27 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 			n.note(Status{Err: s.Err()}, 0)
 		case <-n.life.Done():
 		}
+	}
+}
+
+// calm is how long a node must be left alone for the next repair to be made at once.
+const calm = 30 * time.Second
+
+// pauseRepairs waits before the node is looked at again, if that was necessary a short time ago: somebody else may have another opinion of
+// it, and have it as often.
+func (n *Node) pauseRepairs(ctx context.Context, changed <-chan struct{}) {
+	defer func() { n.repaired = time.Now() }()
+	if time.Since(n.repaired) > calm {
+		n.repairs.policy.Reset()
+		return
+	}
+	timer := time.NewTimer(n.repairs.next())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-changed:
+	case <-ctx.Done():
+	case <-n.life.Done():
 	}
 }
 

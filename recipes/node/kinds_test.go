@@ -186,3 +186,23 @@ func TestBegin(t *testing.T) {
 		require.ErrorIs(t, given.Await(ctx), node.ErrClosed)
 	})
 }
+
+// Two who share a persistent node and want different data do not keep the servers busy.
+func TestTwoOpinionsOfOneNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		opts := &node.Options{Persistent: true}
+		one, other := mustKeep(t, e.Connect(t), "one", opts), mustKeep(t, e.Connect(t), "other", opts)
+		time.Sleep(time.Minute)
+		_, stat := look(t, e.Connect(t))
+		require.Less(t, stat.Version, int32(60))
+		require.NoError(t, one.Set(t.Context(), []byte("the same")))
+		require.NoError(t, other.Set(t.Context(), []byte("the same")), "without waiting for the pause to end")
+		_, stat = look(t, e.Connect(t))
+		time.Sleep(time.Minute)
+		_, now := look(t, e.Connect(t))
+		require.Equal(t, stat, now)
+		require.NoError(t, one.Close(t.Context()))
+		require.NoError(t, other.Close(t.Context()))
+	})
+}

@@ -70,6 +70,9 @@ type Node struct {
 	failure error         // why it could not be removed; written before removed is closed
 	sight   *sight        // how it is seen; nil: not at all
 
+	repairs  pacer // of run alone, as the next
+	repaired time.Time
+
 	mu      sync.Mutex
 	path    string // written by run alone, when a sequential node has got its name
 	named   bool   // path is the node's; until then a sequential node has none
