@@ -30,8 +30,11 @@ func (b *brake[T]) added(e *Entry[T]) {
 	if known || len(b.missing) == 0 {
 		return
 	}
-	i := slices.IndexFunc(b.missing, func(m *Entry[T]) bool { return m.Path == e.Path || m.ID == e.ID || reachedAs(m, e) })
-	b.missing = slices.Delete(b.missing, max(i, 0), max(i, 0)+1) // it has come again, or another in place of the oldest
+	i := slices.IndexFunc(b.missing, func(m *Entry[T]) bool { return m.Path == e.Path }) // it has come again
+	if i < 0 {
+		i = slices.IndexFunc(b.missing, func(m *Entry[T]) bool { return reachedAs(m, e) }) // under another name
+	}
+	b.missing = slices.Delete(b.missing, max(i, 0), max(i, 0)+1) // or another in place of the oldest
 }
 
 func reachedAs[T any](a, b *Entry[T]) bool {

@@ -49,6 +49,8 @@ type Registration[T any] struct {
 
 	turn chan struct{} // has one token: of who changes the instance
 
+	listed bool // it was, or was to be; of run alone, and before it
+
 	mu       sync.Mutex
 	instance Instance[T]
 	data     []byte
@@ -370,7 +372,10 @@ var errSlow = errors.New("the check takes too long")
 
 // list has the instance's node kept.
 func (g *Registration[T]) list() *node.Node {
-	o := &node.Options{ACL: g.registry.acl, Succeeds: g.succeeds}
+	o := &node.Options{ACL: g.registry.acl}
+	if !g.listed { // who was here before is replaced once, and then has the right to come back
+		g.listed, o.Succeeds = true, g.succeeds
+	}
 	switch g.instance.Type {
 	case DynamicSequential:
 		o.Sequential = true
