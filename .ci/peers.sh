@@ -12,6 +12,7 @@
 #   CURATOR_TEST_CP  class path of Curator's servers for tests
 #   CURATOR38_CP     class path of Debian's Curator on Debian's ZooKeeper client
 #   KAZOO_PYTHON     the Python that has kazoo
+#   PROMETHEUS       Debian's Prometheus
 
 peers_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 peers_cache=${XDG_CACHE_HOME:-$HOME/.cache}/bellwether-ci
@@ -55,7 +56,7 @@ peers_maven() { # name: copies the jars of .ci/peers/NAME/pom.xml into the cache
 peers_install() {
   peers_debian openjdk-17-jdk-headless maven gcc libc6-dev zookeeper libzookeeper-java libslf4j-java libzookeeper-mt-dev \
     python3-kazoo python3-pytest python3-mock python3-objgraph libcurator-client-java libcurator-framework-java libcurator-recipes-java libcurator-discovery-java \
-    libguava-java libjackson2-databind-java || return 1
+    libguava-java libjackson2-databind-java prometheus || return 1
   peers_maven zookeeper || return 1
   export APACHE39_CP=$peers_jars
   peers_maven curator || return 1
@@ -69,7 +70,7 @@ peers_install() {
     [ -f "$java/$jar.jar" ] || { echo "peers: $java/$jar.jar is missing" >&2; return 1; }
     CURATOR38_CP+=:$java/$jar.jar
   done
-  export CURATOR38_CP KAZOO_PYTHON=/usr/bin/python3
+  export CURATOR38_CP KAZOO_PYTHON=/usr/bin/python3 PROMETHEUS=/usr/bin/prometheus
   "$KAZOO_PYTHON" -c 'import kazoo' || { echo "peers: $KAZOO_PYTHON has no kazoo" >&2; return 1; }
 }
 
