@@ -18,6 +18,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/group"
+	"github.com/bellwether-zk/bellwether/recipes/lock"
 	"github.com/bellwether-zk/bellwether/recipes/partition"
 )
 
@@ -229,6 +230,9 @@ func TestRestartMovesNothing(t *testing.T) {
 		e.Heal()
 		j.since(time.Minute)
 		require.NotContains(t, j.owned(), "ben", "its id is taken")
+		for _, s := range mustInspect(t, e.Connect(t)) {
+			require.Empty(t, s.Waiting, "nor does it wait")
+		}
 		again.mustEnd(t)
 		j.since(time.Minute)
 		require.Equal(t, chosen("anna", "ben"), j.owned(), "and free again")
@@ -309,6 +313,50 @@ func TestHandOver(t *testing.T) {
 		for _, s := range mustInspect(t, e.Connect(t)) {
 			require.Equal(t, "anna", s.Owner)
 		}
+		anna.mustEnd(t)
+	})
+}
+
+// An owner works on until the one whose the part is to be waits for it: one that is listed and does nothing gets nothing, nor does somebody else
+// who waits.
+func TestOwnerWorksOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c, j := e.Connect(t), newJournal(t)
+		anna := start(t, member(e.Connect(t), "anna", partition.Options{}), j.work("anna"))
+		j.since(10 * time.Second)
+		g := group.New(c, path+"/members", nil)
+		all, err := g.Inspect(ctx)
+		require.NoError(t, err)
+		ghost, err := g.Join(ctx, "ghost", all[0].Payload)
+		require.NoError(t, err)
+		require.Empty(t, j.since(time.Minute))
+		part := chosen("anna", "ghost")["ghost"][0]
+		for _, s := range mustInspect(t, c) {
+			require.Equal(t, "anna", s.Owner)
+			require.Equal(t, slices.Contains(chosen("anna", "ghost")["ghost"], s.Part), s.Target == "ghost")
+		}
+		stand := func(id string) (hold chan *lock.Hold) {
+			hold = make(chan *lock.Hold, 1)
+			go func() { // ends with the lock
+				h, err := lock.NewMutex(c, path+"/locks/"+part, &lock.Options{Data: []byte(id)}).Lock(ctx)
+				if err == nil {
+					hold <- h
+				}
+			}()
+			return hold
+		}
+		other := stand("other")
+		require.Empty(t, j.since(time.Minute))
+		second := stand("ghost")
+		require.Empty(t, j.since(4*time.Second), "notice")
+		require.Equal(t, []string{"anna loses " + part + ": part has moved"}, j.since(2*time.Second))
+		require.NoError(t, (<-other).Release(ctx))
+		require.NoError(t, (<-second).Release(ctx))
+		require.NoError(t, ghost.Leave(ctx))
+		j.since(time.Minute)
+		require.Equal(t, chosen("anna"), j.owned())
 		anna.mustEnd(t)
 	})
 }
