@@ -57,7 +57,8 @@
 //
 // # Cost
 //
-// To join takes two requests if the path exists, to leave three; a member has one watch on its own node. A View takes a list and one read for
-// each member to open, and the servers keep three watches for it and one for each member; each change is one or two requests of each
-// observer, so a thousand who look on at a thousand are a million of each.
+// To join takes three requests if the path exists, to change the payload three, to leave three; a member has one watch on its own node. A View
+// takes a read and a list of the directory and one read for each member to open, and the servers keep two watches for it and one for each
+// member. Who changes its payload costs each observer one request, who comes two, so a thousand who look on at a thousand who all come
+// are two million.
 package group
