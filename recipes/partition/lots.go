@@ -1,7 +1,5 @@
 package partition
 
-import "hash/fnv"
-
 // MaxWeight is the greatest weight that counts; a greater one counts as this.
 const MaxWeight = 1000
 
@@ -11,15 +9,35 @@ const MaxWeight = 1000
 // Each member draws as many lots for the part as its weight says, and the greatest lot of all wins; so chances are as the weights, with
 // nothing but whole numbers. The lots of a member are numbered from 0; lot i is mix(fnv(part) ^ mix(fnv(member) + i·0x9e3779b97f4a7c15)), where fnv is
 // FNV-1a and mix the end of SplitMix64, all of 64 bits. Of equal lots that of the smaller id wins.
-func Choose(part string, weights map[string]int) string {
+func Choose(part string, weights map[string]int) string { return drawers(weights).choose(part) }
+
+// drawer is a member who draws lots.
+type drawer struct {
+	id   string
+	hash uint64
+	lots int
+}
+
+// lottery is who takes part, in no order.
+type lottery []drawer
+
+func drawers(weights map[string]int) lottery {
+	all := make(lottery, 0, len(weights))
+	for id, weight := range weights {
+		all = append(all, drawer{id, hash(id), max(0, min(weight, MaxWeight))})
+	}
+	return all
+}
+
+func (l lottery) choose(part string) string {
 	p := hash(part)
 	owner, best := "", uint64(0)
-	for id, weight := range weights {
-		m := hash(id)
-		for i := range uint64(max(0, min(weight, MaxWeight))) {
-			lot := mix(p ^ mix(m+i*golden))
-			if owner == "" || lot > best || lot == best && id < owner {
-				owner, best = id, lot
+	for i := range l {
+		d := &l[i]
+		for n := range uint64(d.lots) {
+			lot := mix(p ^ mix(d.hash+n*golden))
+			if owner == "" || lot > best || lot == best && d.id < owner {
+				owner, best = d.id, lot
 			}
 		}
 	}
@@ -28,12 +46,16 @@ func Choose(part string, weights map[string]int) string {
 
 const golden = 0x9e3779b97f4a7c15
 
+// hash is FNV-1a.
 func hash(s string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(s))
-	return h.Sum64()
+	h := uint64(0xcbf29ce484222325)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 0x100000001b3
+	}
+	return h
 }
 
+// mix is the end of SplitMix64.
 func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb

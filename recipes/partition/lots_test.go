@@ -131,3 +131,14 @@ func TestSettler(t *testing.T) {
 	s.see(at(251), of("a", "b"))
 	require.False(t, s.act(at(252)))
 }
+
+// A thousand parts among a hundred members.
+func BenchmarkChoose(b *testing.B) {
+	weights, names := members(100), []string{"part 1", "part 2", "part 3"}
+	for b.Loop() {
+		lots := drawers(weights)
+		for i := range 1000 {
+			lots.choose(names[i%len(names)])
+		}
+	}
+}

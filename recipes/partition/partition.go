@@ -177,10 +177,10 @@ func (p *Partition) Inspect(ctx context.Context) ([]State, error) {
 		}
 		slices.Sort(parts)
 	}
-	weights := p.weights(members)
+	lots := drawers(p.weights(members))
 	all := make([]State, 0, len(parts))
 	for _, name := range parts {
-		s := State{Part: name, Target: Choose(name, weights)}
+		s := State{Part: name, Target: lots.choose(name)}
 		if err := p.inspect(ctx, &s); err != nil {
 			return nil, p.failed("inspect", err)
 		}

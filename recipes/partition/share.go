@@ -299,8 +299,9 @@ func (s *Share) assign(c census) {
 	defer s.mu.Unlock()
 	s.acting = c
 	targets := make(map[string]string)
+	lots := drawers(c.weights)
 	for _, name := range s.names() {
-		targets[name] = Choose(name, c.weights)
+		targets[name] = lots.choose(name)
 	}
 	for name, seat := range s.seat {
 		seat.give(targets[name], c.me)
