@@ -11,6 +11,7 @@
 //	go run ./examples/fencing        # a file that a lock protects, and its token, when the holder stands still
 //	go run ./examples/liveconfig     # settings that change while programs run, and nonsense that is kept out
 //	go run ./examples/naming         # ids without end, names for good, numbers on loan
+//	go run ./examples/membership     # who is there, with which capacity, and who has gone
 //	go run ./examples/workqueue      # jobs that are done although a worker dies in the middle of one
 //	go run ./examples/batch          # workers that begin and end together, and one that dies in between
 //	go run ./examples/rate           # a limit that all processes keep together
