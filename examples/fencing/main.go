@@ -20,6 +20,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/examples/internal/stage"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
+	"github.com/bellwether-zk/bellwether/recipes/lock/fence"
 )
 
 // sessionTimeout is how long the servers wait for anna when she falls silent: short, so that the story is.
@@ -59,7 +60,7 @@ func run(ctx context.Context, out io.Writer, servers string) error {
 		defer annas.resume()
 		return ben.take(ctx, 4, nil) // waits until the servers have given anna up
 	})
-	if !errors.Is(err, errLate) {
+	if !errors.Is(err, fence.ErrStale) {
 		return fmt.Errorf("anna's write came through: %w", err)
 	}
 	// Nothing has come of it, so she begins again, at the end of the line.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/ensemble"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/recipes/lock/fence"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,7 +29,7 @@ anna holds the lock, with token \d+, and finds 10 boxes.
 anna's machine stands still.
 ben holds the lock, with token \d+, and finds 10 boxes.
 ben takes 4 and writes 6.
-anna takes 3 and writes 7: refused: token \d+ comes after token \d+.
+anna takes 3 and writes 7: fencing token is older than one that was seen: token \d+ came after token \d+.
 anna's lock has ended meanwhile: session expired.*
 anna holds the lock, with token \d+, and finds 6 boxes.
 anna takes 3 and writes 3.
@@ -48,9 +49,9 @@ func TestStock(t *testing.T) {
 	require.Equal(t, 6, boxes)
 
 	for _, s := range []*Stock{s, {path: s.path}} {
-		require.ErrorIs(t, s.Store(8, 1), errLate)
+		require.ErrorIs(t, s.Store(8, 1), fence.ErrStale)
 		_, err = s.Load(8)
-		require.ErrorIs(t, err, errLate)
+		require.ErrorIs(t, err, fence.ErrStale)
 		boxes, err = s.Load(9)
 		require.NoError(t, err)
 		require.Equal(t, 6, boxes)

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"os"
 	"sync"
-)
 
-var errLate = errors.New("refused")
+	"github.com/bellwether-zk/bellwether/recipes/lock/fence"
+)
 
 // Stock is a number of boxes in a file, for those who hold a lock. It knows nothing of the lock, and asks nobody about it: it remembers
 // the greatest token it has seen, and has nothing to do with smaller ones. That is all that whatever a lock protects must do for it to
-// be safe, be it a file, a table with a column for the token, or a device.
+// be safe. (Package fence has it for tables of a database, and for HTTP servers.)
 type Stock struct {
 	path string
 	mu   sync.Mutex // compares and writes as one
@@ -53,7 +53,7 @@ func (s *Stock) admit(token int64) (boxes int, err error) {
 		return 0, fmt.Errorf("%s: %w", s.path, err)
 	}
 	if token < greatest {
-		return 0, fmt.Errorf("%w: token %d comes after token %d", errLate, token, greatest)
+		return 0, fmt.Errorf("%w: token %d came after token %d", fence.ErrStale, token, greatest)
 	}
 	return boxes, nil
 }

@@ -1,12 +1,12 @@
 // Naming shows how processes that do not know each other give out names that do not clash, of three kinds:
 //
-//	ids       numbers for orders, very many of them: a counter, of which each process reserves a block at a time
+//	ids       numbers for orders, very many of them: each process reserves a block at a time, with counter.IDs
 //	names     chosen by people, and theirs for good: a node for each, with its owner in it
 //	numbers   small ones for machines, used again when their holder is gone: ephemeral nodes
 //
 //	go run ./examples/naming
 //
-// The file names.go has one function for each, to be copied.
+// The file names.go has functions for the other two, to be copied.
 package main
 
 import (
@@ -20,6 +20,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/examples/internal/stage"
+	"github.com/bellwether-zk/bellwether/recipes/counter"
 )
 
 func main() { stage.Main(run) }
@@ -50,7 +51,7 @@ func orders(ctx context.Context, out io.Writer, shops []*client.Client) error {
 	var selling sync.WaitGroup
 	for i, c := range shops {
 		selling.Go(func() { // ends when it has its ids
-			ids := NewIDs(c, "/orders/last")
+			ids := counter.NewIDs(c, "/orders/last", nil) // one for the whole program
 			for range each {
 				id, err := ids.Next(ctx)
 				if err != nil {
@@ -66,6 +67,7 @@ func orders(ctx context.Context, out io.Writer, shops []*client.Client) error {
 		return err
 	}
 	all := slices.Sorted(slices.Values(slices.Concat(given...)))
+	// There are gaps, where a shop has not used up its block, and no number twice.
 	fmt.Fprintf(out, "ids: three shops numbered %d orders, with %d different numbers\n", len(all), len(slices.Compact(all)))
 	return nil
 }

@@ -5,41 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/bellwether-zk/bellwether/client"
-	"github.com/bellwether-zk/bellwether/recipes/counter"
 )
-
-// blockSize is how many ids are reserved at once, so that one id in a hundred costs a request. What is left of a block when its process
-// ends is nobody's: ids have gaps, and are not in the order of time.
-const blockSize = 100
-
-// IDs are numbers that no other process gets.
-type IDs struct {
-	reserved *counter.Counter // the last number of the last block that was reserved, by whomever
-
-	mu        sync.Mutex
-	last, end int64 // the last id that was given out, and the end of our block
-}
-
-// NewIDs describes the ids that are counted at a path. It sends nothing.
-func NewIDs(c *client.Client, path string) *IDs { return &IDs{reserved: counter.New(c, path, nil)} }
-
-// Next returns an id. If the answer to a reservation is lost for good, the block may be lost with it, and no id is given twice.
-func (s *IDs) Next(ctx context.Context) (int64, error) {
-	s.mu.Lock() // also while a block is reserved: who else needs an id waits for the same block
-	defer s.mu.Unlock()
-	if s.last == s.end {
-		end, err := s.reserved.Add(ctx, blockSize)
-		if err != nil {
-			return 0, err
-		}
-		s.last, s.end = end-blockSize, end
-	}
-	s.last++
-	return s.last, nil
-}
 
 var errTaken = errors.New("name is taken")
 
