@@ -15,7 +15,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble"
 )
 
@@ -173,20 +172,13 @@ func (s *story) showLine(ctx context.Context, c *contender) error {
 	if err := c.client.Sync(ctx, lockPath); err != nil { // the server she is connected to may be a moment behind the others
 		return err
 	}
-	line, err := c.mutex.Line(ctx)
+	state, err := c.mutex.Inspect(ctx)
 	if err != nil {
 		return err
 	}
 	s.note("In the tree, this is all there is to it:")
-	for _, place := range line {
-		data, stat, err := c.client.Get(ctx, lockPath+"/"+place.Name)
-		if errors.Is(err, client.ErrNoNode) {
-			continue // gone meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		s.note("  %s  %-5s of session 0x%x", place.Name, data, uint64(stat.EphemeralOwner))
+	for _, contender := range append(state.Holders, state.Waiters...) {
+		s.note("  %s  %-5s of session 0x%x", contender.Name, contender.Data, uint64(contender.Session))
 	}
 	return nil
 }
