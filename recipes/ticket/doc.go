@@ -35,7 +35,7 @@
 // leaving its place: Ticket.Exchange.
 //
 // Children that are not tickets of the line are left alone. They are no contenders, and yet a sign that another recipe uses the
-// directory: Options.Foreign tells.
+// directory: Options.Foreign tells, and so does Inspect, which reads who stands in the line, since when, from where, with which token.
 //
 // # Leaving
 //
