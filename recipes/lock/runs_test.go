@@ -284,7 +284,7 @@ func TestReadersAndWritersInTrouble(t *testing.T) {
 		const all = 100 // what a writer takes
 		var written, seen int64
 		r.contend(5, 15, func(c *contender, ctx context.Context) {
-			m := lock.NewRWMutex(c.client, path, nil)
+			m := lock.NewRWMutex(c.client, path, c.options())
 			acquire, weight := m.RLock, 1
 			if c.IntN(2) == 0 {
 				acquire, weight = m.Lock, all
@@ -307,6 +307,12 @@ func TestReadersAndWritersInTrouble(t *testing.T) {
 				written = h.Token()
 			}
 			c.trial.mu.Unlock()
+			if again, err := m.RLock(h.Context()); err == nil {
+				c.work(again)
+				c.mustRelease(again)
+			} else if h.Context().Err() == nil {
+				t.Errorf("seed %d: %v", c.seed, err)
+			}
 			c.work(h)
 			if weight == all && c.IntN(2) == 0 {
 				c.trial.mu.Lock()
@@ -335,10 +341,8 @@ func TestMutexInTrouble(t *testing.T) {
 		var last int64
 		var lost time.Time // when the last hold ended that was not released
 		r.contend(5, 15, func(c *contender, ctx context.Context) {
-			opts := &lock.Options{Reentrant: true, Delay: delay}
-			if c.IntN(3) == 0 {
-				opts.MaxHold = c.upTo(time.Second) + 1
-			}
+			opts := c.options()
+			opts.Delay = delay
 			m := lock.NewMutex(c.client, path, opts)
 			if c.IntN(4) == 0 {
 				c.revoke(ctx, m)
@@ -392,6 +396,15 @@ func TestMutexInTrouble(t *testing.T) {
 		mustBeMarked(t, c, false)
 		require.Empty(t, r.ensemble.Watches(), fmt.Sprint("seed ", r.seed))
 	})
+}
+
+// options let a lock be held again, and sometimes not for long.
+func (c *contender) options() *lock.Options {
+	opts := &lock.Options{Reentrant: true}
+	if c.IntN(3) == 0 {
+		opts.MaxHold = c.upTo(time.Second) + 1
+	}
+	return opts
 }
 
 // revoke asks whoever is in the line to let go, and does not mind what comes of it.

@@ -390,7 +390,7 @@ func TestSemaphoreInTrouble(t *testing.T) {
 	inRuns(t, func(t *testing.T, r *trial) {
 		const n = 4
 		r.contend(5, 12, func(c *contender, ctx context.Context) {
-			s := lock.NewSemaphore(c.client, path, n, nil)
+			s := lock.NewSemaphore(c.client, path, n, c.options())
 			weight := 1 + c.IntN(n)
 			h, err := s.Acquire(ctx, weight)
 			if c.refused(err) {
