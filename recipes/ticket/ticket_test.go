@@ -424,3 +424,41 @@ func TestTakeRefuses(t *testing.T) {
 		require.ErrorIs(t, err, client.ErrClosed)
 	})
 }
+
+// What was listed in time does not make a ticket the first whose node was removed before it was looked at, nor one that was taken long ago.
+func TestNoTurnWithoutANode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		srv := startServer(t)
+		admin, _ := connect(t, srv)
+		remove := func() {
+			line, err := ticket.Line(ctx, admin, dir, marker)
+			if err == nil {
+				err = admin.Delete(ctx, dir+"/"+line[0].Name, client.AnyVersion)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		for range 20 { // the list is sent before the look, or behind it
+			c, l := connect(t, srv)
+			freeze := l.p.Freeze(proxy.Request(proxy.OpGetData, dir+"/*"))
+			go func() { // ends with the removal
+				<-freeze.Struck()
+				time.Sleep(time.Millisecond) // the list has been answered, if it was not held up
+				remove()
+				freeze.End()
+			}()
+			_, err := ticket.Take(ctx, c, dir, marker, nil)
+			require.ErrorIs(t, err, ticket.ErrGone)
+
+			tk := mustTake(t, c, nil)
+			remove()
+			<-tk.Context().Done()
+			_, err = tk.First(ctx)
+			require.ErrorIs(t, err, ticket.ErrGone)
+			require.ErrorIs(t, tk.Wait(ctx), ticket.ErrGone)
+			mustLine(t, admin)
+		}
+	})
+}
