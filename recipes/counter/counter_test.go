@@ -191,3 +191,16 @@ func TestTheUnlucky(t *testing.T) {
 		require.EqualValues(t, 108, v)
 	})
 }
+
+// An error of the change's own is none of ours, whatever it is.
+func TestChangeRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := counter.New(ensembletest.Start(t, 1, nil).Connect(t), path, nil)
+		for _, own := range []error{client.ErrSessionExpired, client.ErrNoNode, client.ErrUnknown} {
+			asked := 0
+			_, err := n.Update(t.Context(), func(int64) (int64, error) { asked++; return 0, own })
+			require.ErrorIs(t, err, own)
+			require.Equal(t, 1, asked)
+		}
+	})
+}

@@ -164,21 +164,42 @@ var errBeaten = errors.New("beaten by others")
 func (v *Value[T]) try(ctx context.Context, change func(T) (T, error), times int) (T, error) {
 	tries := 0
 	for {
-		next, _, err := v.node.Update(ctx, func(now T) (T, error) {
+		var refused error // by change
+		next, _, err := v.node.Update(ctx, func(now T) (next T, err error) {
 			if tries++; tries > 1 {
 				v.kit.Count(telemetry.CounterConflicts, 1)
 			}
 			if tries > times {
 				return now, errBeaten
 			}
-			return change(now)
+			next, refused = change(now)
+			return next, refused
 		})
-		if !errors.Is(err, client.ErrNoNode) {
+		switch {
+		case err == nil || refused != nil:
 			return next, err
+		case errors.Is(err, client.ErrNoNode):
+			err = v.create(ctx)
+		case v.again(err):
+			err = nil
 		}
-		err = v.node.Create(ctx, v.initial)
-		if err != nil && !errors.Is(err, client.ErrNodeExists) && (!errors.Is(err, client.ErrUnknown) || ctx.Err() != nil) {
+		if err != nil {
 			return next, err
 		}
 	}
+}
+
+// again tells whether something was not done because its session was over before it was sent: there is another one.
+func (v *Value[T]) again(err error) bool {
+	return errors.Is(err, client.ErrSessionExpired) && !errors.Is(err, client.ErrUnknown) && !v.client.Bound()
+}
+
+// create makes the value, unless somebody has.
+func (v *Value[T]) create(ctx context.Context) error {
+	err := v.node.Create(ctx, v.initial)
+	unknown := errors.Is(err, client.ErrUnknown) && ctx.Err() == nil && !errors.Is(err, client.ErrClosed)
+	if errors.Is(err, client.ErrNodeExists) || unknown || v.again(err) {
+		return nil
+	}
+	return err
 }

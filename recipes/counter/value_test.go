@@ -62,7 +62,7 @@ func TestValue(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, limits{-1, -1}, <-seen)
 		require.ErrorIs(t, v.Set(ctx, limits{}), typed.ErrDecode, "it is not overwritten")
-		state, err = v.Inspect(ctx)
+		_, err = v.Inspect(ctx)
 		require.ErrorIs(t, err, typed.ErrDecode)
 		data, err := json.Marshal(limits{98, 1})
 		require.NoError(t, err)
