@@ -52,6 +52,7 @@
 //	the connection is interrupted            the run goes on, as long as its session is sure to live: see package leader
 //	the session expires                      the run's context ends before another process can lead. When the function has returned, its
 //	                                         outcome is recorded if nobody has run the job meanwhile; it stands for the lead again
+//	its node is removed by somebody          the same, as soon as this client is told, or wants to write: before that it begins no run
 //	Run's ctx ends                           the run's context ends; when the function has returned, for a few seconds more, the outcome is
 //	                                         recorded and the lead given up; Run returns
 //	the process dies in a run                another one leads when the session's timeout is over. The outcome is unknown, and the next

@@ -574,6 +574,32 @@ func TestTheRecordVanishes(t *testing.T) {
 	})
 }
 
+// Who has lost the lead and has not been told does not run the job beside the one who leads, and stands for the lead again.
+func TestLeadIsLostUnheard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		var ran runs
+		anna := start(t, e, nil, job.Every(time.Minute), ran.by("anna", quick))
+		ben := start(t, e, nil, job.Every(time.Minute), ran.by("ben", quick))
+		time.Sleep(70 * time.Second)
+		e.Proxy(anna.client).Swallow(proxy.Event("").Always())
+		require.NoError(t, ben.client.Delete(t.Context(), mustInspect(t, ben.job).Candidates[0].Path, client.AnyVersion))
+		time.Sleep(time.Minute)
+		status := mustInspect(t, ben.job)
+		require.Len(t, status.Candidates, 2)
+		ben.mustStop()
+		e.Proxy(anna.client).Heal()
+		e.Drop(anna.client) // what it was not told it finds out
+		time.Sleep(time.Minute)
+		list := ran.all()
+		require.Len(t, list, 3)
+		for i, by := range []string{"anna", "ben", "anna"} {
+			require.Equal(t, by, list[i].by)
+		}
+		anna.mustStop()
+	})
+}
+
 // Hours may pass between two runs: then the servers' clock is looked at before one begins.
 func TestRareRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

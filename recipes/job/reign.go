@@ -133,12 +133,23 @@ func (r *reign) survivable(err error) error {
 	case err == nil || r.ctx.Err() != nil:
 		return err
 	case errors.Is(err, client.ErrBadVersion), errors.Is(err, client.ErrNoNode):
-		// The server we read from may be behind. If it was our own node that is missing, the term is about to end.
-		return r.survivable(r.job.client.Sync(r.ctx, r.job.last))
+		return r.survivable(r.stillLeads())
 	case errors.Is(err, client.ErrClosed):
 		return err
 	case errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrConnectionLoss), errors.Is(err, client.ErrSessionExpired):
 		return nil
+	}
+	return err
+}
+
+// stillLeads lets the server catch up that we read from, and ends the reign if our node is gone: the term will end by that, too, when it is told.
+func (r *reign) stillLeads() error {
+	if err := r.job.client.Sync(r.ctx, r.job.last); err != nil {
+		return err
+	}
+	_, there, err := r.job.client.Exists(r.ctx, r.term.Path())
+	if err == nil && !there {
+		r.cancel(leader.ErrRemoved)
 	}
 	return err
 }
