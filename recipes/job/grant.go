@@ -13,23 +13,25 @@ import (
 // Grant is a lease that was granted, until its context ends. Its methods may be called by many goroutines.
 type Grant struct {
 	lease  *Lease
-	fence  int32 // version of the fence
+	record leaseRecord // as it was granted
+	fence  int32       // version of the fence
 	ctx    *grantContext
 	cancel context.CancelCauseFunc
 	gone   sync.WaitGroup // who watches the record
 
 	changing chan struct{} // full while Renew or Release is under way
 
-	mu     sync.Mutex
-	record leaseRecord
-	end    time.Time // by our clock
-	over   *time.Timer
+	over *time.Timer
+
+	mu      sync.Mutex
+	version int32     // of the record
+	end     time.Time // by our clock
 }
 
 // begin begins a grant that lasts until a moment of our clock.
 func (g *Grant) begin(end time.Time) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	g.ctx, g.cancel, g.end = &grantContext{ctx, g}, cancel, end
+	g.ctx, g.cancel, g.end, g.version = &grantContext{ctx, g}, cancel, end, g.record.stat.Version
 	g.over = time.AfterFunc(time.Until(end), func() { g.ctx.Err() })
 	g.gone.Go(func() { g.watch(ctx) }) // ends with the grant
 }
@@ -108,7 +110,7 @@ func (g *Grant) Token() int64 { return g.record.Token }
 func (g *Grant) Guard() []client.Op {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return []client.Op{client.CheckOp(g.lease.record(), g.record.stat.Version), client.CheckOp(g.lease.fence(), g.fence)}
+	return []client.Op{client.CheckOp(g.lease.record(), g.version), client.CheckOp(g.lease.fence(), g.fence)}
 }
 
 // Renew lets the grant last for so long from now, or as long as before if that is longer. If it fails, but for ErrTaken, ErrLeaseOver and
@@ -158,7 +160,7 @@ func (g *Grant) renew(ctx context.Context, at *door, lasts time.Duration) error 
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.record = next
+	g.version = next.stat.Version
 	if end := asked.Add(lasts); end.After(g.end) {
 		g.end = end
 		g.over.Reset(time.Until(end))
