@@ -11,7 +11,10 @@ import (
 // How barriers are called in spans and metrics.
 var (
 	measured       = telemetry.Recipe{Family: telemetry.Barrier, Name: "barrier"}
-	measuredDouble = telemetry.Recipe{Family: telemetry.Barrier, Name: "double_barrier"}
+	measuredDouble = telemetry.Recipe{Family: telemetry.Barrier, Name: "double_barrier", Words: []telemetry.Word{
+		{Err: ErrLeft, Word: "left"},
+		{Err: ErrRemoved, Word: "removed", Lost: true},
+	}}
 )
 
 // Barrier is a gate at a path, that is down or raised. It may be used by many goroutines.

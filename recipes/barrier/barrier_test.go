@@ -339,6 +339,61 @@ func TestSessionsEnd(t *testing.T) {
 	})
 }
 
+// Who is not in a round any more is told why.
+func TestEndsOfRounds(t *testing.T) {
+	for _, end := range []struct {
+		word  string
+		cause error
+		says  string
+		make  func(t *testing.T, p *party, r *barrier.Round)
+	}{
+		{"left", barrier.ErrLeft, "left the round", func(t *testing.T, _ *party, r *barrier.Round) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			require.ErrorIs(t, r.Leave(ctx), context.DeadlineExceeded, "the other stays")
+		}},
+		{"removed", barrier.ErrRemoved, "somebody removed the node", func(t *testing.T, p *party, _ *barrier.Round) {
+			s, err := p.double(1).Inspect(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, p.clients[1].Delete(t.Context(), s.Present[0].Path, client.AnyVersion))
+		}},
+		{"session_lost", client.ErrSessionExpired, "session expired", func(t *testing.T, p *party, _ *barrier.Round) {
+			require.NoError(t, p.e.Expire(t.Context(), p.clients[0]))
+		}},
+		{"session_lost", client.ErrSessionExpired, "session expired: no majority answered in time", func(_ *testing.T, p *party, _ *barrier.Round) {
+			p.e.CutClient(p.clients[0])
+		}},
+		{"client_closed", client.ErrClosed, "client closed", func(t *testing.T, p *party, _ *barrier.Round) {
+			require.NoError(t, p.clients[0].Close())
+		}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParty(t, 2, 2)
+			in := p.enter(t.Context(), 0)
+			require.False(t, isIn(in)) // it is the first
+			other := <-p.enter(t.Context(), 1)
+			r := <-in
+			require.NoError(t, r.Context().Err())
+			end.make(t, p, r)
+			<-r.Context().Done()
+			require.Error(t, r.Context().Err())
+			require.ErrorIs(t, context.Cause(r.Context()), end.cause)
+			require.ErrorContains(t, context.Cause(r.Context()), end.says)
+			synctest.Wait()
+			require.Equal(t, end.word, p.seen.Measured("bellwether.barrier.round.duration")[0].Attributes["bellwether.end"])
+			require.NoError(t, other.Context().Err())
+			require.NoError(t, other.Leave(t.Context()))
+			if end.cause == barrier.ErrRemoved {
+				require.NoError(t, r.Leave(t.Context()))
+			}
+			for _, name := range p.names(t) {
+				require.Equal(t, "ready", name, "no member is left")
+			}
+			require.Empty(t, p.e.Watches(), "none is left behind")
+		})
+	}
+}
+
 // Whatever answer is lost, two meet and part, and leave nothing.
 func TestLostAnswers(t *testing.T) {
 	for _, op := range []proxy.Op{proxy.OpCreate, proxy.OpMulti, proxy.OpDelete, proxy.OpGetChildren, proxy.OpGetData} {

@@ -38,12 +38,24 @@
 //
 // # What happens when
 //
-// An Enter that is cancelled leaves no node, or has entered. A session that is lost while waiting costs the place, not the call, unless the
-// client is a view of one session. In a round the session is kept, and [Round.Context] ends with it, before the others can take this member for
-// one who has left; its own Leave says what happened. That a member died instead of leaving the others cannot tell.
+// What happens to an Enter that waits:
 //
-// A Barrier costs each who waits one watch. A Double costs each member four round trips to enter, and one for each who comes meanwhile; to
-// leave, one watch each on the member that leaves last, which waits for the others one by one.
+//	its ctx ends                                  it leaves no node, or has entered
+//	connection lost                               it keeps its place, as long as the session lives
+//	session expires, its node is removed          it comes again, with the next session; a view of one session fails
+//
+// and to who is in a round:
+//
+//	connection lost, and made again within T/3    nothing; T is the session's timeout
+//	not made again, or the session expires        its Context ends before the others can take it for one who has left
+//	client closed                                 its Context ends, then the others take it for one who has left
+//	its node is removed by somebody               its Context ends when the client is told, which may be after the others went on
+//	process dies                                  its node goes when the servers' timeout is over
+//
+// Leave says the same. That a member died instead of leaving the others cannot tell.
+//
+// A Barrier costs each who waits one watch. A Double costs each member four round trips to enter, and one for each who comes meanwhile; one
+// more, which nobody waits for, and a watch on its own node while it is in; to leave, one watch each on the member that leaves last, which waits for the others one by one.
 //
 // # Looking at it
 //

@@ -17,6 +17,14 @@ import (
 // ready is the name of the node that lets a round's members in.
 const ready = "ready"
 
+// Why a round's context ended, beside the end of its session.
+var (
+	// ErrLeft is the cause when this member has begun to leave.
+	ErrLeft = errors.New("member has left the round")
+	// ErrRemoved is the cause when somebody else removed this member's node, so that the others take it for one who has left.
+	ErrRemoved = fmt.Errorf("%w: somebody removed the node of a member", client.ErrNoNode)
+)
+
 // DefaultCleanup is how long an Enter that was cancelled waits for its node to be removed.
 const DefaultCleanup = 5 * time.Second
 
@@ -68,7 +76,8 @@ func (d *Double) Enter(ctx context.Context) (*Round, error) {
 		wait.Failed(err)
 		return nil, d.failed("enter", err)
 	}
-	r.hold = wait.Held(telemetry.Held{Session: r.session, Path: r.own()})
+	r.begin()
+	wait.Held(telemetry.Held{Session: r.session, Life: r.ctx, Path: r.own()})
 	return r, nil
 }
 
@@ -86,7 +95,7 @@ func (d *Double) enter(ctx context.Context) (*Round, error) {
 			return r, nil
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		case errors.Is(err, errRemoved):
+		case errors.Is(err, ErrRemoved):
 		case s.Err() == nil, d.client.Bound(), errors.Is(s.Err(), client.ErrClosed):
 			return nil, err
 		} // else with the next session
@@ -193,7 +202,7 @@ func (m *member) look(ctx context.Context) (*Round, *client.Watch, error) {
 	}
 	present := slices.DeleteFunc(names, func(n string) bool { return !isMember(n) && n != ready })
 	if !slices.Contains(present, m.name) {
-		return nil, nil, errRemoved
+		return nil, nil, ErrRemoved
 	}
 	if slices.Contains(present, ready) {
 		return m.lookReady(ctx, present, dir.Version, w)
@@ -207,9 +216,6 @@ func (m *member) look(ctx context.Context) (*Round, *client.Watch, error) {
 	}
 	return nil, nil, m.begin(ctx, chosen, dir.Version)
 }
-
-// errRemoved tells that the own node is not there any more, though the session lives.
-var errRemoved = fmt.Errorf("%w: somebody removed the node of a member", client.ErrNoNode)
 
 // choose returns those who came first, as many as are to meet.
 func (m *member) choose(ctx context.Context, present []string) ([]string, error) {
@@ -337,21 +343,58 @@ func (m *member) withdraw(life context.Context) *Round {
 type Round struct {
 	*member
 	members []string
-	release func()          // lets the session go, which is kept
-	hold    *telemetry.Hold // how it is seen; nil: not at all
+	release func() // lets the session go, which is kept
+	ctx     context.Context
+	end     context.CancelCauseFunc
 }
 
-// Context returns a context that ends with the session this member is there with, before the others can take it for one who has left: the
-// session is kept, see client.Session.Keep, until the member leaves.
-func (r *Round) Context() context.Context { return r.session.Context() }
+// begin begins what lasts until this member leaves.
+func (r *Round) begin() {
+	r.ctx, r.end = context.WithCancelCause(r.session.Context())
+	_ = r.session.Go(func(context.Context) { r.guard() }) // ends with the round; if it cannot begin, the round is over
+}
+
+// guard ends the round's context when somebody removes the own node.
+func (r *Round) guard() {
+	for r.ctx.Err() == nil {
+		_, _, w, err := r.view.GetW(r.ctx, r.own())
+		if errors.Is(err, client.ErrNoNode) {
+			r.end(ErrRemoved)
+		}
+		if err != nil {
+			return
+		}
+		_, _ = w.Wait(r.ctx)
+	}
+}
+
+// Context returns a context that ends when this member is not in the round any more, with the cause: ErrLeft, ErrRemoved, or that of the end of
+// the session it is there with (client.ErrSessionExpired, client.ErrClosed). The session is kept, see client.Session.Keep, until the member
+// leaves: the context ends before the others can take this member for one who has left, and its Err looks at the clocks; unless somebody
+// removes the node, of which the client is told no sooner than the others. What is done in the round runs under it.
+func (r *Round) Context() context.Context { return roundContext{r.ctx, r.session} }
+
+// roundContext is a round's context, which asks for the session's end before it says that there is none.
+type roundContext struct {
+	context.Context
+	session *client.Session
+}
+
+// Err is context.Context's.
+func (c roundContext) Err() error {
+	_ = c.session.Err() // ends the session, and with it the context, if its time is over
+	return c.Context.Err()
+}
 
 // Members returns how many began the round.
 func (r *Round) Members() int { return len(r.members) }
 
-// Leave waits until all members have left or died, and returns then. If ctx ends first, it fails with ctx's cause: this member leaves then
+// Leave ends the round's context, waits until all members have left or died, and returns then. If ctx ends first, it fails with ctx's cause: this member leaves then
 // in any case, in the background, and a further Leave goes on waiting for the others. It fails with the cause of the session's end, with which this
 // member has left, but cannot wait for the others any more.
 func (r *Round) Leave(ctx context.Context) error {
+	_ = r.Context().Err() // what has ended it before counts
+	r.end(ErrLeft)
 	for {
 		if r.session.Err() != nil {
 			return r.failed("leave", r.session.Err())
@@ -364,7 +407,6 @@ func (r *Round) Leave(ctx context.Context) error {
 			return r.failed("leave", err)
 		}
 		if left {
-			r.hold.End(nil)
 			r.release()
 			return nil
 		}
@@ -427,9 +469,7 @@ func (r *Round) remove(ctx context.Context) error {
 
 // out removes the member, for good.
 func (r *Round) out(life context.Context) {
-	if r.remove(life) == nil {
-		r.hold.End(nil)
-	}
+	_ = r.remove(life)
 	r.release()
 }
 

@@ -123,9 +123,10 @@ func TestMeetingsAreSeen(t *testing.T) {
 		go func() { left <- first.Leave(ctx) }() // ends when the other has left
 		require.NoError(t, second.Leave(ctx))
 		require.NoError(t, <-left)
+		synctest.Wait()
 		require.Equal(t, []telemetrytest.Measurement{
-			{Value: 60, Attributes: map[string]string{"bellwether.recipe": "double_barrier", "bellwether.end": "released"}},
-			{Value: 60, Attributes: map[string]string{"bellwether.recipe": "double_barrier", "bellwether.end": "released"}},
+			{Value: 60, Attributes: map[string]string{"bellwether.recipe": "double_barrier", "bellwether.end": "left"}},
+			{Value: 60, Attributes: map[string]string{"bellwether.recipe": "double_barrier", "bellwether.end": "left"}},
 		}, r.Measured("bellwether.barrier.round.duration"))
 		var waits, links []trace.SpanID
 		for i := range 2 {

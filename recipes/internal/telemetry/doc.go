@@ -39,9 +39,9 @@
 //
 //	bellwether.barrier.wait.duration           s            recipe, error.type                from coming to a barrier until it lets in
 //	bellwether.barrier.wait.count              {call}       recipe                            calls that wait now
-//	bellwether.barrier.round.duration          s            recipe, end                       from Enter to the end of Leave
+//	bellwether.barrier.round.duration          s            recipe, end                       from Enter to Leave
 //	bellwether.barrier.round.count             {round}      recipe                            rounds this process is in now
-//	bellwether.barrier.round.lost              {round}      recipe, end                       rounds that ended with their session
+//	bellwether.barrier.round.lost              {round}      recipe, end                       rounds that ended without their member's wish
 //
 //	bellwether.node.wait.duration              s            recipe, error.type                from wanting a node until it is there, each time it is not
 //	bellwether.node.wait.count                 {node}       recipe                            nodes that are wanted and not there now
@@ -74,7 +74,7 @@
 //	bellwether.recipe       mutex, rwmutex.read, rwmutex.write, semaphore; election; barrier, double_barrier; ephemeral_node, sequential_node,
 //	                        persistent_node, ttl_node; counter, value; queue
 //	bellwether.operation    the method: add, set, compare_and_swap, update; put, ack, nack, release
-//	bellwether.end          why something is not held any more: released, closed, resigned, removed, session_lost, client_closed, canceled,
+//	bellwether.end          why something is not held any more: released, closed, left, resigned, removed, session_lost, client_closed, canceled,
 //	                        deadline_exceeded, and what a recipe knows besides: taken, term_over, suspended, acknowledged, given_back,
 //	                        lost, too_long
 //	error.type              of failures: client.ErrorType's, and what a recipe knows besides: held, taken, overflow, full, duplicate, empty, lost,
