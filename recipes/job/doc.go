@@ -96,4 +96,10 @@
 // the servers eight transactions per session timeout that change nothing; who waits has two watches and costs nothing. To take over costs
 // what it does in package leader, a read and a transaction. To ask for a lease takes nine requests, to release one three; a holder has one
 // watch, and so have those who wait.
+//
+// # Looking at it
+//
+// [Job.Inspect] tells the last run, the next time, and who could run it. With the client's TracerProvider a run is a span, job.run; with its
+// MeterProvider there are bellwether.job.operation.duration, bellwether.job.run.count and .lateness, bellwether.job.gaps and .unknown, beside
+// those of package leader.
 package job

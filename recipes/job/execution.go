@@ -3,11 +3,13 @@ package job
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // maxError is how many bytes of an error's text are kept.
@@ -21,9 +23,9 @@ type Execution struct {
 	cancel context.CancelCauseFunc
 }
 
-// newExecution makes a run that began, at the earliest, at a moment of this machine's clock.
-func newExecution(r *reign, began time.Time) *Execution {
-	base, cancel := context.WithCancelCause(r.ctx)
+// newExecution makes a run that began, at the earliest, at a moment of this machine's clock. ctx is the reign's, or derived from it.
+func newExecution(ctx context.Context, r *reign, began time.Time) *Execution {
+	base, cancel := context.WithCancelCause(ctx)
 	x := &Execution{record: r.last, path: r.job.last, cancel: cancel}
 	x.ctx = &executionContext{Context: base, term: r.term.Context(), cancel: cancel}
 	if most := r.job.opts.AtMost; most > 0 {
@@ -81,7 +83,13 @@ func (c *executionContext) Err() error {
 
 // execute calls the function, and records what came of it. When the function is not back in time that is done behind its back, and the
 // lead is given up if it does not come then either.
-func (r *reign) execute(x *Execution, f func(context.Context, *Execution) error) {
+func (r *reign) execute(x *Execution, seen *telemetry.Operation, f func(context.Context, *Execution) error) {
+	cause := errPanicked
+	r.job.kit.Count(telemetry.JobRuns, 1)
+	defer func() {
+		r.job.kit.Count(telemetry.JobRuns, -1)
+		seen.End(cause)
+	}()
 	var overran bool
 	var guard sync.WaitGroup
 	returned := make(chan struct{})
@@ -90,6 +98,7 @@ func (r *reign) execute(x *Execution, f func(context.Context, *Execution) error)
 	defer back() // also if it panics
 	err := f(x.ctx, x)
 	o := outcome(x, err)
+	cause = o.cause(err)
 	back()
 	if !overran {
 		r.finish(o, err)
@@ -107,6 +116,20 @@ func outcome(x *Execution, err error) Outcome {
 		return Overran
 	}
 	return Stopped
+}
+
+// cause is why a run was not done, by its outcome and what its function returned, nil if it was.
+func (o Outcome) cause(err error) error {
+	switch o {
+	case Done:
+		return nil
+	case Overran:
+		return ErrOverran
+	case Stopped:
+		return fmt.Errorf("%w: %w", errStopped, err)
+	default:
+		return fmt.Errorf("%w: %w", errFailed, err)
+	}
 }
 
 // guardTime tells whether a run has lasted for too long, and has recorded that then.

@@ -10,8 +10,8 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
-// Status is how a job stands on the servers.
-type Status struct {
+// State is how a job stands on the servers.
+type State struct {
 	// Last is the last run, or the one that is under way: then its Outcome is Running. While nobody has found out that its process has died
 	// it is Running, too.
 	Last Record
@@ -24,33 +24,33 @@ type Status struct {
 
 // Inspect tells how the job stands, as the server knows which this client is connected to. It only reads: the record, a list, and a node for each
 // candidate. Next is reckoned by this process's schedule and clock.
-func (j *Job) Inspect(ctx context.Context) (Status, error) {
+func (j *Job) Inspect(ctx context.Context) (State, error) {
 	candidates, err := j.election.Participants(ctx)
 	if err != nil {
-		return Status{}, err
+		return State{}, err
 	}
-	status := Status{Candidates: candidates}
+	state := State{Candidates: candidates}
 	data, stat, err := j.client.Get(ctx, j.last)
 	if errors.Is(err, client.ErrNoNode) {
-		return status, nil
+		return state, nil
 	}
 	if err != nil {
-		return Status{}, err
+		return State{}, err
 	}
 	last, err := decode(data, stat)
 	if err != nil {
-		return Status{}, j.failed("inspect", err)
+		return State{}, j.failed("inspect", err)
 	}
-	status.Last = last.Record
+	state.Last = last.Record
 	if j.plan.schedule == nil {
-		return status, nil
+		return state, nil
 	}
 	s, err := j.plan.next(last, time.Now())
 	if err != nil {
-		return Status{}, j.failed("inspect", err)
+		return State{}, j.failed("inspect", err)
 	}
-	status.Next = s.scheduled
-	return status, nil
+	state.Next = s.scheduled
+	return state, nil
 }
 
 // LeaseStatus is how a lease stands on the servers.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/leader"
 )
 
@@ -16,6 +17,21 @@ const DefaultCleanup = 5 * time.Second
 
 // ErrOverran is the cause in the context of a run that has lasted for Options.AtMost.
 var ErrOverran = errors.New("job ran for too long")
+
+// How a run has ended, for spans and metrics.
+var (
+	errFailed   = errors.New("job's function failed")
+	errStopped  = errors.New("job's run was stopped")
+	errPanicked = errors.New("job's function panicked")
+)
+
+// measured is how jobs are called there.
+var measured = telemetry.Recipe{Family: telemetry.Job, Name: "job", Words: []telemetry.Word{
+	{Err: errFailed, Word: "failed"},
+	{Err: ErrOverran, Word: "overran"},
+	{Err: errStopped, Word: "stopped"},
+	{Err: errPanicked, Word: "panicked"},
+}}
 
 // Options of a Job. The zero value works, and nil means the zero value. Processes that share a job should give it the same ones, but
 // for ID and Logger.
@@ -56,11 +72,12 @@ type Job struct {
 	opts     Options
 	plan     plan
 	election *leader.Election
+	kit      *telemetry.Kit // nil: nobody looks
 }
 
 // New describes the job at a path. It sends nothing.
 func New(c *client.Client, path string, schedule Schedule, opts *Options) *Job {
-	j := &Job{client: c, path: path, last: path + "/last"}
+	j := &Job{client: c, path: path, last: path + "/last", kit: telemetry.Of(c)}
 	if opts != nil {
 		j.opts = *opts
 	}

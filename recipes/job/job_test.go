@@ -51,7 +51,7 @@ func (p *process) mustStop() {
 	require.ErrorIs(p.t, <-p.ended, errStopped)
 }
 
-func mustInspect(t *testing.T, j *job.Job) job.Status {
+func mustInspect(t *testing.T, j *job.Job) job.State {
 	t.Helper()
 	status, err := j.Inspect(t.Context())
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/leader"
 )
 
@@ -83,6 +84,7 @@ func (r *reign) look() error {
 		return err
 	}
 	if last.Outcome == Unknown && last.ID == r.lost {
+		r.job.kit.Count(telemetry.JobUnknown, 1)
 		r.job.opts.Logger.Warn("nobody knows the outcome of a job's run", "path", r.job.path, "scheduled", last.Scheduled, "by", last.By)
 	}
 	r.lost = ""
@@ -162,13 +164,16 @@ func (r *reign) run(s step, f func(context.Context, *Execution) error) error {
 		return err
 	}
 	if !s.missed.IsZero() && s.attempt == 1 {
+		r.job.kit.Count(telemetry.JobGaps, 1)
 		r.job.opts.Logger.Warn("times of a job were left out", "path", r.job.path, "first", s.missed, "next", s.scheduled)
 	}
 	if r.ctx.Err() != nil {
 		r.undo(before, r.last.ID)
 		return context.Cause(r.ctx)
 	}
-	r.execute(newExecution(r, sent), f)
+	ctx, seen := r.job.kit.Operation(r.ctx, &measured, "run", r.job.path)
+	r.job.kit.Took(telemetry.JobLateness, r.last.Started.Sub(s.scheduled))
+	r.execute(newExecution(ctx, r, sent), seen, f)
 	return nil
 }
 

@@ -62,6 +62,12 @@
 //	bellwether.queue.dead                      {item}                                         items put among the dead letters
 //	bellwether.queue.length                    {item}                                         items in a queue, each time it was listed
 //
+//	bellwether.job.operation.duration          s            recipe, operation, error.type     runs
+//	bellwether.job.run.count                   {run}                                          runs that go on now
+//	bellwether.job.run.lateness                s                                              from the time of the schedule to the beginning of its run
+//	bellwether.job.gaps                        {run}                                          runs before which times were left out
+//	bellwether.job.unknown                     {run}                                          runs nobody knows the outcome of
+//
 //	bellwether.cache.nodes                     {node}                                         nodes mirrored now
 //	bellwether.cache.size                      By                                             data of those nodes
 //	bellwether.cache.stale.count               {cache}                                        mirrors that may be out of date now
@@ -72,13 +78,13 @@
 // Each has few values; paths, ids and tokens stand in spans alone.
 //
 //	bellwether.recipe       mutex, rwmutex.read, rwmutex.write, semaphore; election; barrier, double_barrier; ephemeral_node, sequential_node,
-//	                        persistent_node, ttl_node; counter, value; queue
-//	bellwether.operation    the method: add, set, compare_and_swap, update; put, ack, nack, release
+//	                        persistent_node, ttl_node; counter, value; queue; job
+//	bellwether.operation    the method: add, set, compare_and_swap, update; put, ack, nack, release; run
 //	bellwether.end          why something is not held any more: released, closed, left, resigned, removed, session_lost, client_closed, canceled,
 //	                        deadline_exceeded, and what a recipe knows besides: taken, term_over, suspended, acknowledged, given_back,
 //	                        lost, too_long
 //	error.type              of failures: client.ErrorType's, and what a recipe knows besides: held, taken, overflow, full, duplicate, empty, lost,
-//	                        too_long, finished
+//	                        too_long, finished, failed, overran, stopped, panicked
 //
 // # Spans
 //

@@ -19,6 +19,7 @@ const (
 	Node
 	Counter
 	Queue
+	Job
 	families // how many
 )
 
@@ -42,6 +43,7 @@ var vocabularies = [families]vocabulary{
 		name: "queue", waiter: "call", hold: "delivery", waits: "From asking for an item until it is given out, or not.", held: "How long an item was in hand.",
 		operations: "Duration of putting items, and of what becomes of them.",
 	},
+	Job: {name: "job", operations: "Duration of runs of jobs."},
 }
 
 // Metric is an instrument that one recipe alone has.
@@ -58,6 +60,10 @@ const (
 	QueueConflicts
 	QueueDead
 	QueueLength
+	JobRuns
+	JobLateness
+	JobGaps
+	JobUnknown
 	metrics // how many
 )
 
@@ -83,6 +89,10 @@ var definitions = [metrics]struct {
 	QueueConflicts:     {count, "bellwether.queue.conflicts", "{conflict}", "Items that somebody else was quicker to claim."},
 	QueueDead:          {count, "bellwether.queue.dead", "{item}", "Items put among the dead letters."},
 	QueueLength:        {amount, "bellwether.queue.length", "{item}", "Items in a queue, each time it was listed."},
+	JobRuns:            {level, "bellwether.job.run.count", "{run}", "Runs that go on."},
+	JobLateness:        {duration, "bellwether.job.run.lateness", "s", "From the time of the schedule to the beginning of its run, by the servers' clock."},
+	JobGaps:            {count, "bellwether.job.gaps", "{run}", "Runs before which times were left out."},
+	JobUnknown:         {count, "bellwether.job.unknown", "{run}", "Runs nobody knows the outcome of, as found by who leads next."},
 }
 
 // bounds are seconds, from a round trip to half a day.
