@@ -21,7 +21,7 @@ type State[T any] struct {
 	// Changes are those under way: made already but not known to be, perhaps, to who asked for them.
 	Changes []Change
 	// Waiting are those that were beaten too often: the first in line changes the value, and the others wait for their turn.
-	Waiting []ticket.Place
+	Waiting []ticket.Contender
 }
 
 // Change is one that has left a mark.
@@ -32,7 +32,7 @@ type Change struct {
 }
 
 // Inspect returns the value as the server knows it that this client is connected to. It changes nothing, and takes three requests and one more
-// for each change under way. It fails with client/typed.ErrDecode if the node's data are no value.
+// for each change under way and each that waits. It fails with client/typed.ErrDecode if the node's data are no value.
 func (v *Value[T]) Inspect(ctx context.Context) (State[T], error) {
 	s, err := v.inspect(ctx)
 	if err != nil {
@@ -50,9 +50,11 @@ func (v *Value[T]) inspect(ctx context.Context) (s State[T], err error) {
 	case !errors.Is(err, client.ErrNoNode):
 		return s, err
 	}
-	if s.Changes, err = v.changes(ctx); err == nil {
-		s.Waiting, err = v.queue.Line(ctx)
+	if s.Changes, err = v.changes(ctx); err != nil {
+		return s, err
 	}
+	line, err := v.queue.Inspect(ctx)
+	s.Waiting = append(line.Holders, line.Waiters...)
 	return s, err
 }
 

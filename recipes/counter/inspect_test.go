@@ -58,7 +58,8 @@ func TestInspect(t *testing.T) {
 		require.Len(t, s.Changes, 1)
 		require.Equal(t, c.Session().ID(), s.Changes[0].Session)
 		require.Len(t, s.Waiting, 1)
-		require.Equal(t, hold.Path(), path+"-lock/"+s.Waiting[0].Name)
+		require.Equal(t, hold.Path(), s.Waiting[0].Path)
+		require.Equal(t, hold.Token(), s.Waiting[0].Token)
 		require.NoError(t, hold.Release(ctx))
 		cancel()
 		<-done

@@ -120,4 +120,10 @@
 // refused there once a greater token was seen; where readers share, a greater token of a writer. For data in ZooKeeper itself,
 // [Hold.Guard] makes a multi fail if the lock is not held at the moment of the change. Package fence has what refuses older tokens: for a
 // table of an SQL database, and for a resource behind HTTP.
+//
+// # Looking at it
+//
+// Inspect tells who holds and who waits, since when and from where; the context of a hold why it ended. With the client's TracerProvider to wait
+// for a lock is a span, lock.wait, and to hold it another, lock.hold, linked to it; with its MeterProvider there are
+// bellwether.lock.wait.duration and .count, and bellwether.lock.hold.duration, .count and .lost.
 package lock

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -31,6 +32,7 @@ type held struct {
 	ticket  *ticket.Ticket
 	request *request  // that it be released
 	until   time.Time // when it has to end; zero: never
+	seen    *telemetry.Hold
 
 	mu    sync.Mutex
 	holds int // which are not released
@@ -96,7 +98,8 @@ func (h *held) err() error {
 // of the session's end (client.ErrSessionExpired, client.ErrClosed). It ends by itself before somebody else can hold the lock, and its Err
 // looks at the clocks. Work under the lock runs under it. It is not derived from the context given to Lock, and carries none of its
 // values. A Lock of the same lock with a context that comes from it is recognised, see Options.Reentrant.
-func (h *Hold) Context() context.Context { return holdContext{h.ctx, h.held} }
+// With client.Options.TracerProvider the hold's span is in it.
+func (h *Hold) Context() context.Context { return holdContext{h.held.seen.Context(h.ctx), h.held} }
 
 // holdContext is a hold's context.
 type holdContext struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -50,6 +51,7 @@ type kind struct {
 	marker    string
 	exclusive bool                                     // nobody holds beside it
 	rule      func(ahead []ticket.Place) *ticket.Place // as ticket.Options.Rule; nil: for everybody ahead
+	measured  *telemetry.Recipe                        // of what lock and tryLock are called with
 }
 
 // line is where the contenders of one lock stand.
@@ -60,11 +62,12 @@ type line struct {
 	shared  string   // that of the kind that is not exclusive, if there is one
 	delay   *delay   // nil: there is none
 	opts    Options
+	kit     *telemetry.Kit // nil: nobody looks
 	foreign sync.Once
 }
 
 func newLine(c *client.Client, path string, opts *Options, markers ...string) *line {
-	l := &line{client: c, path: path, markers: markers}
+	l := &line{client: c, path: path, markers: markers, kit: telemetry.Of(c)}
 	if opts != nil {
 		l.opts = *opts
 	}
@@ -93,7 +96,7 @@ func (l *line) lock(ctx context.Context, k kind) (*Hold, error) {
 	if h, err := l.nested(ctx, k); h != nil || err != nil {
 		return h, err
 	}
-	return l.turn(ctx, k)
+	return l.seen(ctx, k, l.turn)
 }
 
 // tryLock stands in line only if it is this one's turn, unless the lock is held further up. If that cannot be held once more, it is held by
@@ -101,7 +104,7 @@ func (l *line) lock(ctx context.Context, k kind) (*Hold, error) {
 func (l *line) tryLock(ctx context.Context, k kind) (*Hold, error) {
 	h, err := l.nested(ctx, k)
 	if h == nil && (err == nil || errors.Is(err, ErrNested)) {
-		return l.tryTurn(ctx, k)
+		return l.seen(ctx, k, l.tryTurn)
 	}
 	return h, err
 }

@@ -29,7 +29,7 @@ type Mutex struct {
 // NewMutex describes the lock at a path. It sends nothing.
 func NewMutex(c *client.Client, path string, opts *Options) *Mutex {
 	mark := marks[opts.layout()].mutex
-	m := &Mutex{line: newLine(c, path, opts, mark), kind: kind{marker: mark, exclusive: true}}
+	m := &Mutex{line: newLine(c, path, opts, mark), kind: kind{marker: mark, exclusive: true, measured: &mutexes}}
 	m.line.delay = newDelay(m.line)
 	return m
 }

@@ -33,8 +33,8 @@ func NewRWMutex(c *client.Client, path string, opts *Options) *RWMutex {
 	marks := marks[opts.layout()]
 	m := &RWMutex{
 		line:   newLine(c, path, opts, marks.write, marks.read),
-		writer: kind{marker: marks.write, exclusive: true},
-		reader: kind{marker: marks.read, rule: behindWriters(marks.write)},
+		writer: kind{marker: marks.write, exclusive: true, measured: &writers},
+		reader: kind{marker: marks.read, rule: behindWriters(marks.write), measured: &readers},
 	}
 	m.line.shared = marks.read
 	return m

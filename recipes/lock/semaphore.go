@@ -59,15 +59,22 @@ func (s *Semaphore) Path() string { return s.path }
 // the limit, which may change, is less than the weight: it would hold up everybody behind. As to ctx, to sessions that end, and to what the
 // result means it is like Mutex.Lock; but permits exclude nobody in particular, and their tokens mean nothing.
 func (s *Semaphore) Acquire(ctx context.Context, weight int) (*Holds, error) {
+	holds, err := s.seen(ctx, weight, s.acquireAgain)
+	if err != nil {
+		return nil, s.failed("acquire", err)
+	}
+	return holds, nil
+}
+
+// acquireAgain acquires in one session after the other.
+func (s *Semaphore) acquireAgain(ctx context.Context, weight int) (*Holds, error) {
 	for {
 		holds, err := s.acquire(ctx, weight, false)
 		switch {
-		case err == nil:
-			return holds, nil
-		case !s.door.again(err):
-			return nil, s.failed("acquire", err)
+		case err == nil || !s.door.again(err):
+			return holds, err
 		case ctx.Err() != nil:
-			return nil, s.failed("acquire", context.Cause(ctx))
+			return nil, context.Cause(ctx)
 		}
 	}
 }
@@ -75,16 +82,19 @@ func (s *Semaphore) Acquire(ctx context.Context, weight int) (*Holds, error) {
 // TryAcquire takes as many permits as the weight if they are there, and fails with ErrHeld otherwise: also if somebody else waits
 // for permits, or is acquiring some at this moment. It waits for the servers' answers, and for a session if there is none.
 func (s *Semaphore) TryAcquire(ctx context.Context, weight int) (*Holds, error) {
-	// To look first spares the servers nodes for nothing, as in TryLock.
-	err := s.room(ctx, s.door.client, weight)
-	var holds *Holds
-	if err == nil {
-		holds, err = s.acquire(ctx, weight, true)
-	}
+	holds, err := s.seen(ctx, weight, s.tryAcquire)
 	if err != nil {
 		return nil, s.failed("tryacquire", err)
 	}
 	return holds, nil
+}
+
+func (s *Semaphore) tryAcquire(ctx context.Context, weight int) (*Holds, error) {
+	// To look first spares the servers nodes for nothing, as in TryLock.
+	if err := s.room(ctx, s.door.client, weight); err != nil {
+		return nil, err
+	}
+	return s.acquire(ctx, weight, true)
 }
 
 // Line returns who asks for permits: the first waits until there are enough, the others wait for it.

@@ -39,7 +39,7 @@ var (
 var measured = telemetry.Recipe{Family: telemetry.Queue, Name: "queue", Words: []telemetry.Word{
 	{Err: errAcked, Word: "acknowledged"}, {Err: errGivenBack, Word: "given_back"}, {Err: ErrFinished, Word: "finished"},
 	{Err: ErrLost, Word: "lost", Lost: true}, {Err: ErrTooLong, Word: "too_long", Lost: true},
-	{Err: ErrFull, Word: "full"}, {Err: ErrDuplicate, Word: "duplicate"}, {Err: ErrEmpty, Word: "empty"},
+	{Err: ErrFull, Word: "full"}, {Err: ErrDuplicate, Word: "duplicate", Fine: true}, {Err: ErrEmpty, Word: "empty", Fine: true},
 }}
 
 // Defaults of Options.

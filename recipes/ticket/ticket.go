@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // DefaultCleanup is how long Take waits for its traces to be removed when it is cancelled.
@@ -130,7 +131,7 @@ func (t *Ticket) join(ctx context.Context) error {
 	)
 	err := t.session.Go(func(life context.Context) {
 		defer close(clean)
-		err := t.create(life)
+		err := t.create(telemetry.Below(ctx, life))
 		select {
 		case joined <- err:
 		case <-left:

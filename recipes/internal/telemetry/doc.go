@@ -82,8 +82,8 @@
 //	bellwether.operation    the method: add, set, compare_and_swap, update; put, ack, nack, release; run
 //	bellwether.end          why something is not held any more: released, closed, left, resigned, removed, session_lost, client_closed, canceled,
 //	                        deadline_exceeded, and what a recipe knows besides: taken, term_over, suspended, acknowledged, given_back,
-//	                        lost, too_long
-//	error.type              of failures: client.ErrorType's, and what a recipe knows besides: held, taken, overflow, full, duplicate, empty, lost,
+//	                        lost, too_long, max_hold
+//	error.type              of failures: client.ErrorType's, and what a recipe knows besides: held, limit, taken, overflow, full, duplicate, empty, lost,
 //	                        too_long, finished, failed, overran, stopped, panicked
 //
 // # Spans

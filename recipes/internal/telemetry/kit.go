@@ -27,16 +27,17 @@ type Word struct {
 	Err  error
 	Word string
 	Lost bool // it is an end that nobody wished
+	Fine bool // it is an answer as good as any, and no error of a span
 }
 
-// word names a failure.
-func (r *Recipe) word(err error) string {
+// word names a failure, and tells whether it is a real one.
+func (r *Recipe) word(err error) (word string, real bool) {
 	for _, w := range r.Words {
 		if errors.Is(err, w.Err) {
-			return w.Word
+			return w.Word, !w.Fine
 		}
 	}
-	return client.ErrorType(err)
+	return client.ErrorType(err), true
 }
 
 // end names an end, and tells whether nobody wished it.
@@ -217,8 +218,10 @@ func (r *Recipe) failure(span trace.Span, err error) string {
 	if err == nil {
 		return ""
 	}
-	word := r.word(err)
+	word, real := r.word(err)
 	span.SetAttributes(attribute.String("error.type", word))
-	span.SetStatus(codes.Error, err.Error())
+	if real {
+		span.SetStatus(codes.Error, err.Error())
+	}
 	return word
 }

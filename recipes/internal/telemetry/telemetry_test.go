@@ -25,8 +25,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var (
 	errTaken = errors.New("somebody took it")
 	errGiven = errors.New("given back")
+	errBusy  = errors.New("not now")
 
-	mutex = Recipe{Family: Lock, Name: "mutex", Words: []Word{{Err: errTaken, Word: "removed", Lost: true}, {Err: errGiven, Word: "released"}}}
+	mutex = Recipe{Family: Lock, Name: "mutex", Words: []Word{{Err: errTaken, Word: "removed", Lost: true}, {Err: errGiven, Word: "released"}, {Err: errBusy, Word: "busy", Fine: true}}}
 	sums  = Recipe{Family: Counter, Name: "counter"}
 )
 
@@ -135,7 +136,7 @@ func TestFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r telemetrytest.Recorder
 		kit := Of(connect(t, &r))
-		for _, err := range []error{errTaken, &client.Error{Op: "x", Err: client.ErrNoAuth}, context.DeadlineExceeded} {
+		for _, err := range []error{errTaken, &client.Error{Op: "x", Err: client.ErrNoAuth}, context.DeadlineExceeded, errBusy} {
 			_, wait := kit.Wait(t.Context(), &mutex, "/a")
 			wait.Failed(err)
 		}
@@ -143,11 +144,12 @@ func TestFailures(t *testing.T) {
 		for _, m := range r.Measured("bellwether.lock.wait.duration") {
 			words = append(words, m.Attributes["error.type"])
 		}
-		require.Equal(t, []string{"removed", "-102", "deadline_exceeded"}, words)
+		require.Equal(t, []string{"removed", "-102", "deadline_exceeded", "busy"}, words)
 		require.Zero(t, r.Sum("bellwether.lock.wait.count"))
-		for _, s := range r.Spans("lock.wait") {
+		for i, s := range r.Spans("lock.wait") {
 			require.True(t, s.Ended)
-			require.Equal(t, codes.Error, s.Status)
+			require.Equal(t, i < 3, s.Status == codes.Error, "an answer as good as any is none")
+			require.Equal(t, words[i], s.Attributes["error.type"])
 		}
 	})
 }
