@@ -51,10 +51,7 @@ func (q *Queue) take(ctx context.Context, n int, wait bool) ([]*Delivery, error)
 		seen.Failed(err)
 		return nil, q.failed("take", err)
 	}
-	for i, d := range all {
-		if i > 0 { // none of the others was waited for
-			_, seen = q.kit.Wait(ctx, &measured, q.items.path)
-		}
+	for _, d := range all {
 		d.hold = seen.Held(telemetry.Held{Session: d.session, Life: d.ctx, Path: d.itemPath(), Token: d.token})
 	}
 	return all, nil

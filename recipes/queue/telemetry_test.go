@@ -37,9 +37,8 @@ func TestDeliveriesAreSeen(t *testing.T) {
 		require.Equal(t, "queue.delivery", trace.SpanFromContext(all[0].Context()).(*telemetrytest.Span).Name)
 		require.EqualValues(t, 3, r.Sum("bellwether.queue.delivery.count"))
 		waits := r.Measured("bellwether.queue.wait.duration")
-		require.Len(t, waits, 3)
+		require.Len(t, waits, 1, "what was waited for together is one wait")
 		require.InDelta(t, 3, waits[0].Value, 0.1)
-		require.Less(t, waits[1].Value, 0.1)
 		require.Equal(t, trace.SpanFromContext(caller).(*telemetrytest.Span).ID(), r.Spans("queue.wait")[0].Parent)
 
 		require.NoError(t, all[0].Ack(ctx))

@@ -19,6 +19,7 @@ type Wait struct {
 	caller context.Context // of the one who waits: its span is the parent of the wait's and the hold's
 	began  time.Time
 	span   trace.Span
+	ended  bool
 }
 
 // Wait begins to wait. The context is for what is done meanwhile. Whoever begins it must end it, with Failed, Passed or Held.
@@ -52,6 +53,10 @@ func (w *Wait) Passed() {
 }
 
 func (w *Wait) end(err error) {
+	if w.ended {
+		return
+	}
+	w.ended = true
 	f := &w.kit.families[w.recipe.Family]
 	ctx := in(w.span)
 	f.waiting.Add(ctx, -1, w.kit.options(attributes{recipe: w.recipe.Name}).add...)
@@ -98,7 +103,8 @@ type Hold struct {
 	over   chan struct{}
 }
 
-// Held ends a wait with success, and begins the hold. The hold ends when its life does, or when End is called.
+// Held ends a wait with success, and begins the hold; if several things were waited for at once, it is called for each. The hold ends when its
+// life does, or when End is called.
 func (w *Wait) Held(held Held) *Hold {
 	if w == nil {
 		return nil

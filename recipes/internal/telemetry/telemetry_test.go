@@ -85,6 +85,24 @@ func TestWaitAndHold(t *testing.T) {
 	})
 }
 
+// What was waited for together is one wait, and several holds.
+func TestSeveralHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r telemetrytest.Recorder
+		c := connect(t, &r)
+		_, wait := Of(c).Wait(t.Context(), &mutex, "/a")
+		for range 3 {
+			wait.Held(Held{Session: c.Session()})
+		}
+		require.Len(t, r.Measured("bellwether.lock.wait.duration"), 1)
+		require.Zero(t, r.Sum("bellwether.lock.wait.count"))
+		require.EqualValues(t, 3, r.Sum("bellwether.lock.hold.count"))
+		for _, s := range r.Spans("lock.hold") {
+			require.Equal(t, []trace.SpanID{r.Spans("lock.wait")[0].ID()}, s.Links)
+		}
+	})
+}
+
 // How a hold ends is told in one word, and only what nobody wished is a loss.
 func TestEnds(t *testing.T) {
 	for _, c := range []struct {
