@@ -60,7 +60,7 @@ func TestLanguagesTakeTurns(t *testing.T) {
 		all := []string{"lock", "rw", "semaphore", "latch", "selector", "counter", "value", "double"}
 		newest := &company{name: "newest Curator", names: "curator", recipes: all}
 		debian := &company{name: "Debian's Curator", names: "curator", recipes: all}
-		python := &company{name: "kazoo", names: "kazoo", recipes: []string{"selector", "value"}}
+		python := &company{name: "kazoo", names: "kazoo", recipes: []string{"lock", "selector", "value"}}
 		three := &company{name: "all three", names: "curator", recipes: []string{"lock", "selector", "value"}}
 		companies := []*company{newest, debian, python, three}
 
@@ -191,7 +191,11 @@ func (g *gopher) turn(ctx context.Context, i int) error {
 	layout := leader.SelectorLayout
 	switch g.recipe {
 	case "lock":
-		return g.hold(ctx, lock.NewMutex(g.client, g.path, nil).Lock, "enters")
+		o := &lock.Options{}
+		if g.kazoo {
+			o.Layout = lock.KazooLayout
+		}
+		return g.hold(ctx, lock.NewMutex(g.client, g.path, o).Lock, "enters")
 	case "rw":
 		m := lock.NewRWMutex(g.client, g.path, nil)
 		if i%2 == 0 {
