@@ -109,28 +109,26 @@ func meet(t *testing.T, path string, guests ...*guest) {
 func TestBarrierWithOthers(t *testing.T) {
 	java := javaProgram(t, "CURATOR_CP", "Meet", "barrier/*")
 	python := []string{process.MustEnv(t, "KAZOO_PYTHON"), "testdata/barrier/meet.py"}
-	for _, k := range []process.Kind{process.Apache39, process.Bellwether} {
-		t.Run(k.Name, func(t *testing.T) {
-			addr := startPeer(t, k).Addr
-			curator := foreignGuest(t, "Java", java, addr, 3)
-			kazoo, ours, other := foreignGuest(t, "Python", python, addr, 3), goGuest(t, addr, 3), goGuest(t, addr, 3)
-			for i, guests := range [][]*guest{{curator, ours, other}, {ours, curator, other}, {other, ours, curator}} {
-				meet(t, "/meetings/curator", guests...) // again and again at one place
-				slices.Reverse(guests)
-				meet(t, "/meetings/curator", guests...)
-				meet(t, fmt.Sprintf("/meetings/both-%d", i), append(guests[1:], kazoo)...)
-				meet(t, fmt.Sprintf("/meetings/and-%d", i), kazoo, guests[0], guests[2])
-			}
-			c := mustConnect(t, addr)
-			for _, path := range []string{"/meetings/curator", "/meetings/both-0", "/meetings/and-2"} {
-				names, _, err := c.Children(t.Context(), path)
-				require.NoError(t, err)
-				require.Empty(t, names, path)
-			}
-			shareBarrier(t, startCuratorProgram(t, java, addr, "0"), c)
-			shareTTLNode(t, startCuratorProgram(t, java, addr, "0"), c)
-		})
-	}
+	inTurn(t, func(t *testing.T, k process.Kind) {
+		addr := startPeer(t, k).Addr
+		curator := foreignGuest(t, "Java", java, addr, 3)
+		kazoo, ours, other := foreignGuest(t, "Python", python, addr, 3), goGuest(t, addr, 3), goGuest(t, addr, 3)
+		for i, guests := range [][]*guest{{curator, ours, other}, {ours, curator, other}, {other, ours, curator}} {
+			meet(t, "/meetings/curator", guests...) // again and again at one place
+			slices.Reverse(guests)
+			meet(t, "/meetings/curator", guests...)
+			meet(t, fmt.Sprintf("/meetings/both-%d", i), append(guests[1:], kazoo)...)
+			meet(t, fmt.Sprintf("/meetings/and-%d", i), kazoo, guests[0], guests[2])
+		}
+		c := mustConnect(t, addr)
+		for _, path := range []string{"/meetings/curator", "/meetings/both-0", "/meetings/and-2"} {
+			names, _, err := c.Children(t.Context(), path)
+			require.NoError(t, err)
+			require.Empty(t, names, path)
+		}
+		shareBarrier(t, startCuratorProgram(t, java, addr, "0"), c)
+		shareTTLNode(t, startCuratorProgram(t, java, addr, "0"), c)
+	}, process.Bellwether, process.Apache39)
 }
 
 func shareBarrier(t *testing.T, curator *curatorContender, c *bwclient.Client) {

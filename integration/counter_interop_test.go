@@ -85,56 +85,54 @@ func countTogether(t *testing.T, tellers ...teller) {
 func TestCounterWithOthers(t *testing.T) {
 	java := javaProgram(t, "CURATOR_CP", "Count", "counter/*")
 	python := []string{process.MustEnv(t, "KAZOO_PYTHON"), "testdata/counter/counter.py"}
-	for _, k := range []process.Kind{process.Apache39, process.Bellwether} {
-		t.Run(k.Name, func(t *testing.T) {
-			addr := startPeer(t, k).Addr
-			t.Run("Curator", func(t *testing.T) {
-				const path = "/counters/long"
-				countTogether(t, goTeller(t, addr, path, 64), goTeller(t, addr, path, 64), foreignTeller(t, "Java", "add 1", java, addr, path, "long"))
-			})
-			t.Run("kazoo", func(t *testing.T) {
-				const path = "/counters/kazoo"
-				// It comes first, and makes a node without data.
-				countTogether(t, foreignTeller(t, "Python", "add 1", python, addr, path), goTeller(t, addr, path, 32), goTeller(t, addr, path, 32))
-			})
-			t.Run("all", func(t *testing.T) {
-				const path = "/counters/int"
-				ours := goTeller(t, addr, path, 32)
-				n, err := ours.add() // Curator does not understand a node without data
-				require.NoError(t, err)
-				require.EqualValues(t, 1, n)
-				java, python := foreignTeller(t, "Java", "add 1", java, addr, path, "int"), foreignTeller(t, "Python", "add 1", python, addr, path)
-				less := func(one teller) teller {
-					return teller{one.name, func() (int64, error) { n, err := one.add(); return n - 1, err }}
-				}
-				countTogether(t, less(ours), less(java), less(python))
-			})
-			t.Run("ids", func(t *testing.T) {
-				const path = "/counters/ids"
-				ours := counter.NewIDs(mustConnect(t, addr), path, &counter.IDsOptions{Block: 7})
-				theirs := foreignTeller(t, "Java", "next", java, addr, path, "ids", "5")
-				j := journal{given: map[int64]string{}}
-				var all sync.WaitGroup
-				for _, one := range []teller{theirs, {"Go", func() (int64, error) { return ours.Next(t.Context()) }}} {
-					all.Go(func() { // ends when it has asked so often
-						for range 70 {
-							id, err := one.add()
-							if err != nil {
-								t.Error(one.name, err)
-							}
-							j.write(t, one.name, id)
-						}
-					})
-				}
-				all.Wait()
-				require.Len(t, j.given, 140)
-				for id := range int64(140) { // no block is left half used
-					require.Contains(t, j.given, id+1)
-				}
-			})
-			t.Run("shared", func(t *testing.T) { shareValues(t, java, addr) })
+	inTurn(t, func(t *testing.T, k process.Kind) {
+		addr := startPeer(t, k).Addr
+		t.Run("Curator", func(t *testing.T) {
+			const path = "/counters/long"
+			countTogether(t, goTeller(t, addr, path, 64), goTeller(t, addr, path, 64), foreignTeller(t, "Java", "add 1", java, addr, path, "long"))
 		})
-	}
+		t.Run("kazoo", func(t *testing.T) {
+			const path = "/counters/kazoo"
+			// It comes first, and makes a node without data.
+			countTogether(t, foreignTeller(t, "Python", "add 1", python, addr, path), goTeller(t, addr, path, 32), goTeller(t, addr, path, 32))
+		})
+		t.Run("all", func(t *testing.T) {
+			const path = "/counters/int"
+			ours := goTeller(t, addr, path, 32)
+			n, err := ours.add() // Curator does not understand a node without data
+			require.NoError(t, err)
+			require.EqualValues(t, 1, n)
+			java, python := foreignTeller(t, "Java", "add 1", java, addr, path, "int"), foreignTeller(t, "Python", "add 1", python, addr, path)
+			less := func(one teller) teller {
+				return teller{one.name, func() (int64, error) { n, err := one.add(); return n - 1, err }}
+			}
+			countTogether(t, less(ours), less(java), less(python))
+		})
+		t.Run("ids", func(t *testing.T) {
+			const path = "/counters/ids"
+			ours := counter.NewIDs(mustConnect(t, addr), path, &counter.IDsOptions{Block: 7})
+			theirs := foreignTeller(t, "Java", "next", java, addr, path, "ids", "5")
+			j := journal{given: map[int64]string{}}
+			var all sync.WaitGroup
+			for _, one := range []teller{theirs, {"Go", func() (int64, error) { return ours.Next(t.Context()) }}} {
+				all.Go(func() { // ends when it has asked so often
+					for range 70 {
+						id, err := one.add()
+						if err != nil {
+							t.Error(one.name, err)
+						}
+						j.write(t, one.name, id)
+					}
+				})
+			}
+			all.Wait()
+			require.Len(t, j.given, 140)
+			for id := range int64(140) { // no block is left half used
+				require.Contains(t, j.given, id+1)
+			}
+		})
+		t.Run("shared", func(t *testing.T) { shareValues(t, java, addr) })
+	}, process.Bellwether, process.Apache39)
 }
 
 // shareValues lets Curator's SharedCount and SharedValue, and ours, tell each other of changes.

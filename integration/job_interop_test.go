@@ -20,43 +20,41 @@ import (
 // Our Lease and kazoo's NonBlockingLease are one lease on one path: each keeps out the other for its time, and takes over behind it.
 func TestLeaseWithKazoo(t *testing.T) {
 	command := []string{process.MustEnv(t, "KAZOO_PYTHON"), "testdata/job/lease.py"}
-	for _, k := range []process.Kind{process.Apache39, process.Bellwether} {
-		t.Run(k.Name, func(t *testing.T) {
-			server := startPeer(t, k)
-			const path = "/leases/shared"
-			kazoo := startCuratorProgram(t, command, server.Addr, path)
-			c := mustConnect(t, server.Addr)
-			ours := job.NewLease(c, path, &job.LeaseOptions{ID: "go"})
+	inTurn(t, func(t *testing.T, k process.Kind) {
+		server := startPeer(t, k)
+		const path = "/leases/shared"
+		kazoo := startCuratorProgram(t, command, server.Addr, path)
+		c := mustConnect(t, server.Addr)
+		ours := job.NewLease(c, path, &job.LeaseOptions{ID: "go"})
 
-			g, err := ours.TryAcquire(t.Context(), 2*time.Second)
-			require.NoError(t, err)
-			kazoo.mustAnswer(t, "lease 1 py", "busy")
-			<-g.Context().Done()
-			require.ErrorIs(t, context.Cause(g.Context()), job.ErrLeaseOver)
-			kazoo.mustAnswer(t, "lease 1 py", "busy") // a margin later
-			require.Eventually(t, func() bool {
-				answer, err := kazoo.ask("lease 60 py")
-				return err == nil && answer == "held"
-			}, 10*time.Second, 100*time.Millisecond)
-			_, err = c.Multi(t.Context(), append(g.Guard(), bwclient.CreateOp("/guarded", nil, nil))...)
-			require.ErrorIs(t, err, bwclient.ErrBadVersion)
-			status, err := ours.Inspect(t.Context())
-			require.NoError(t, err)
-			require.Equal(t, "py", status.Holder)
-			require.InDelta(t, 60, time.Until(status.Until).Seconds(), 3)
-			_, err = ours.TryAcquire(t.Context(), time.Minute)
-			require.ErrorIs(t, err, job.ErrHeld)
+		g, err := ours.TryAcquire(t.Context(), 2*time.Second)
+		require.NoError(t, err)
+		kazoo.mustAnswer(t, "lease 1 py", "busy")
+		<-g.Context().Done()
+		require.ErrorIs(t, context.Cause(g.Context()), job.ErrLeaseOver)
+		kazoo.mustAnswer(t, "lease 1 py", "busy") // a margin later
+		require.Eventually(t, func() bool {
+			answer, err := kazoo.ask("lease 60 py")
+			return err == nil && answer == "held"
+		}, 10*time.Second, 100*time.Millisecond)
+		_, err = c.Multi(t.Context(), append(g.Guard(), bwclient.CreateOp("/guarded", nil, nil))...)
+		require.ErrorIs(t, err, bwclient.ErrBadVersion)
+		status, err := ours.Inspect(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "py", status.Holder)
+		require.InDelta(t, 60, time.Until(status.Until).Seconds(), 3)
+		_, err = ours.TryAcquire(t.Context(), time.Minute)
+		require.ErrorIs(t, err, job.ErrHeld)
 
-			kazoo.mustAnswer(t, "lease 2 py", "held") // the same name makes it as short as it likes
-			g, err = ours.Acquire(t.Context(), time.Minute)
-			require.NoError(t, err)
-			kazoo.mustAnswer(t, "lease 1 py", "busy")
-			require.NoError(t, g.Release(t.Context()))
-			kazoo.mustAnswer(t, "lease 1 py", "held")
+		kazoo.mustAnswer(t, "lease 2 py", "held") // the same name makes it as short as it likes
+		g, err = ours.Acquire(t.Context(), time.Minute)
+		require.NoError(t, err)
+		kazoo.mustAnswer(t, "lease 1 py", "busy")
+		require.NoError(t, g.Release(t.Context()))
+		kazoo.mustAnswer(t, "lease 1 py", "held")
 
-			leaseTogether(t, command, server.Addr)
-		})
-	}
+		leaseTogether(t, command, server.Addr)
+	}, process.Bellwether, process.Apache39)
 }
 
 // leaseTogether lets processes of Python and clients of ours, who all try at once, be granted leases that last: one of them is.

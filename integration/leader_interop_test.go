@@ -20,24 +20,22 @@ import (
 // Our Election and Curator's LeaderLatch and LeaderSelector elect one leader on one path, in both orders, and know each other's names.
 func TestElectionWithCurators(t *testing.T) {
 	command := javaProgram(t, "CURATOR_CP", "Candidate", "leader/*")
-	for _, k := range []process.Kind{process.Apache39, process.Bellwether} {
-		t.Run(k.Name, func(t *testing.T) {
-			server := startPeer(t, k)
-			for kind, layout := range map[string]leader.Layout{"latch": leader.LatchLayout, "selector": leader.SelectorLayout} {
-				t.Run(kind, func(t *testing.T) {
-					path := "/elections/" + kind
-					curator := startCuratorProgram(t, command, server.Addr, path, kind, "java")
-					c := mustConnect(t, server.Addr)
-					ours := func(id string, priority int) *leader.Election {
-						return leader.NewElection(c, path, &leader.Options{ID: id, Layout: layout, Priority: priority})
-					}
-					takeTurns(t, curator, ours)
-					other := startCuratorProgram(t, command, server.Addr, path, kind, "java too")
-					electTogether(t, []*curatorContender{curator, other}, ours)
-				})
-			}
-		})
-	}
+	inTurn(t, func(t *testing.T, k process.Kind) {
+		server := startPeer(t, k)
+		for kind, layout := range map[string]leader.Layout{"latch": leader.LatchLayout, "selector": leader.SelectorLayout} {
+			t.Run(kind, func(t *testing.T) {
+				path := "/elections/" + kind
+				curator := startCuratorProgram(t, command, server.Addr, path, kind, "java")
+				c := mustConnect(t, server.Addr)
+				ours := func(id string, priority int) *leader.Election {
+					return leader.NewElection(c, path, &leader.Options{ID: id, Layout: layout, Priority: priority})
+				}
+				takeTurns(t, curator, ours)
+				other := startCuratorProgram(t, command, server.Addr, path, kind, "java too")
+				electTogether(t, []*curatorContender{curator, other}, ours)
+			})
+		}
+	}, process.Bellwether, process.Apache39)
 }
 
 // takeTurns lets one of Curator's and ours lead one after the other.

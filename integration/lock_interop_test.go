@@ -73,45 +73,43 @@ func (c *curatorContender) mustAnswer(t *testing.T, line, want string) {
 // Our Mutex and Curator's InterProcessMutex exclude each other on one path, both ways, on every server.
 func TestMutexExcludesCurators(t *testing.T) {
 	command := javaProgram(t, "CURATOR_CP", "Contender", "lock/*")
-	for _, k := range []process.Kind{process.Apache39, process.Apache38, process.Bellwether} {
-		t.Run(k.Name, func(t *testing.T) {
-			server := startPeer(t, k)
-			const path = "/locks/shared"
-			curator := startCuratorContender(t, command, server.Addr, path)
-			c := mustConnect(t, server.Addr)
-			m := lock.NewMutex(c, path, nil)
+	inTurn(t, func(t *testing.T, k process.Kind) {
+		server := startPeer(t, k)
+		const path = "/locks/shared"
+		curator := startCuratorContender(t, command, server.Addr, path)
+		c := mustConnect(t, server.Addr)
+		m := lock.NewMutex(c, path, nil)
 
-			ours, err := m.Lock(t.Context())
-			require.NoError(t, err)
-			curator.mustAnswer(t, "acquire 300", "busy")
-			require.NoError(t, ours.Release(t.Context()))
-			curator.mustAnswer(t, "acquire 10000", "held")
-			_, err = m.TryLock(t.Context())
-			require.ErrorIs(t, err, lock.ErrHeld)
-			patience, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			defer cancel()
-			_, err = m.Lock(patience)
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-			line, err := m.Line(t.Context())
-			require.NoError(t, err)
-			require.Len(t, line, 1, "Curator's holder, and no trace of ours")
+		ours, err := m.Lock(t.Context())
+		require.NoError(t, err)
+		curator.mustAnswer(t, "acquire 300", "busy")
+		require.NoError(t, ours.Release(t.Context()))
+		curator.mustAnswer(t, "acquire 10000", "held")
+		_, err = m.TryLock(t.Context())
+		require.ErrorIs(t, err, lock.ErrHeld)
+		patience, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		_, err = m.Lock(patience)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		line, err := m.Line(t.Context())
+		require.NoError(t, err)
+		require.Len(t, line, 1, "Curator's holder, and no trace of ours")
 
-			later := make(chan *lock.Hold, 1)
-			go func() { // ends with the lock
-				h, err := m.Lock(t.Context())
-				if err != nil {
-					t.Error(err)
-				}
-				later <- h
-			}()
-			curator.mustAnswer(t, "release", "released")
-			ours = <-later
-			require.NotNil(t, ours)
-			require.NoError(t, ours.Release(t.Context()))
+		later := make(chan *lock.Hold, 1)
+		go func() { // ends with the lock
+			h, err := m.Lock(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			later <- h
+		}()
+		curator.mustAnswer(t, "release", "released")
+		ours = <-later
+		require.NotNil(t, ours)
+		require.NoError(t, ours.Release(t.Context()))
 
-			contendTogether(t, server.Addr, path, nil, command, command)
-		})
-	}
+		contendTogether(t, server.Addr, path, nil, command, command)
+	}, process.Bellwether, process.Apache39, process.Apache38)
 	server := startPeer(t, process.Bellwether).Addr
 	t.Run("revoked", func(t *testing.T) { revokeBothWays(t, command, server) })
 	t.Run("and kazoo's", func(t *testing.T) { shareThreeLanguages(t, command, server) })

@@ -18,14 +18,12 @@ import (
 // Our locks for readers and writers, our semaphores and Curator's are the same on one path.
 func TestSharingWithCurator(t *testing.T) {
 	command := javaProgram(t, "CURATOR_CP", "Contender", "lock/*")
-	for _, k := range []process.Kind{process.Apache39, process.Bellwether} {
-		t.Run(k.Name, func(t *testing.T) {
-			server := startPeer(t, k).Addr
-			t.Run("RWMutex", func(t *testing.T) { shareRWMutex(t, command, server) })
-			t.Run("Semaphore", func(t *testing.T) { shareSemaphore(t, command, server) })
-			t.Run("SemaphoreMutex", func(t *testing.T) { shareSemaphoreMutex(t, command, server) })
-		})
-	}
+	inTurn(t, func(t *testing.T, k process.Kind) {
+		server := startPeer(t, k).Addr
+		t.Run("RWMutex", func(t *testing.T) { shareRWMutex(t, command, server) })
+		t.Run("Semaphore", func(t *testing.T) { shareSemaphore(t, command, server) })
+		t.Run("SemaphoreMutex", func(t *testing.T) { shareSemaphoreMutex(t, command, server) })
+	}, process.Bellwether, process.Apache39)
 }
 
 // soon is a context for what is sure to be busy.

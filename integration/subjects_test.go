@@ -36,15 +36,25 @@ func onEnsembles(t *testing.T, test func(t *testing.T, k process.Kind)) {
 	}
 }
 
-// onEnsembleInTurn runs a test on ensembles of each kind that is asked for, and if none is, of one: of Apache's when INTEROP_TURN is odd,
-// which .ci/run lets move on with each commit.
+// onEnsembleInTurn runs a test on ensembles of each kind that is asked for, and if none is, of one, ours or Apache's as inTurn has it.
 func onEnsembleInTurn(t *testing.T, test func(t *testing.T, k process.Kind)) {
-	turn, _ := strconv.Atoi(os.Getenv("INTEROP_TURN"))
-	if *subject == "" && !full() && turn%2 == 1 {
-		t.Run(process.Apache39.Name, func(t *testing.T) { test(t, process.Apache39) })
+	if *subject != "" {
+		onEnsembles(t, test)
 		return
 	}
-	onEnsembles(t, test)
+	inTurn(t, test, process.Bellwether, process.Apache39)
+}
+
+// inTurn runs a test on one of some kinds of servers, the next one each time INTEROP_TURN is one more, as it is with each commit in .ci/run;
+// and on all with INTEROP_FULL.
+func inTurn(t *testing.T, test func(t *testing.T, k process.Kind), kinds ...process.Kind) {
+	if !full() {
+		turn, _ := strconv.Atoi(os.Getenv("INTEROP_TURN"))
+		kinds = kinds[turn%len(kinds):][:1]
+	}
+	for _, k := range kinds {
+		t.Run(k.Name, func(t *testing.T) { test(t, k) })
+	}
 }
 
 // pause waits, unless ctx ends before. It reports whether ctx goes on.
