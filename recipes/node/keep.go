@@ -125,6 +125,12 @@ func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error)
 			return nil, err
 		}
 	}
+	if !k.node.tried { // there is nothing to compare, most likely
+		k.node.tried = true
+		if err := k.create(ctx, data); err != nil && !passing(err) {
+			return nil, err
+		}
+	}
 	for {
 		got, stat, w, err := k.view.GetW(ctx, k.node.path)
 		switch {
@@ -197,7 +203,7 @@ func (k *keeper) name(ctx context.Context, data []byte) error {
 	if err != nil {
 		return err
 	}
-	n.former[k.session.ID()] = true
+	n.former[k.session.ID()], n.tried = true, true
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.path, n.named = path, true

@@ -70,7 +70,9 @@ type Node struct {
 	failure error         // why it could not be removed; written before removed is closed
 	sight   *sight        // how it is seen; nil: not at all
 
-	repairs  pacer // of run alone, as the next
+	// Of run alone.
+	tried    bool // to create the node, which is done once without a look at what is there
+	repairs  pacer
 	repaired time.Time
 
 	mu      sync.Mutex
