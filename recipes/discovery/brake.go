@@ -2,7 +2,6 @@ package discovery
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 )
@@ -18,16 +17,25 @@ type brake[T any] struct {
 	window time.Duration
 	hold   time.Duration
 
-	present map[string]*Entry[T] // by path
-	missing []*Entry[T]          // by Lost, oldest first
+	present []*Entry[T] // by path
+	missing []*Entry[T] // by Lost, oldest first
 	kept    bool
+}
+
+// find returns the place of a path among those that are present, and whether it is.
+func (b *brake[T]) find(path string) (int, bool) {
+	return slices.BinarySearchFunc(b.present, path, func(e *Entry[T], path string) int { return cmp.Compare(e.Path, path) })
 }
 
 // added tells that an instance is registered, or has changed.
 func (b *brake[T]) added(e *Entry[T]) {
-	_, known := b.present[e.Path]
-	b.present[e.Path] = e
-	if known || len(b.missing) == 0 {
+	at, known := b.find(e.Path)
+	if known {
+		b.present[at] = e
+		return
+	}
+	b.present = slices.Insert(b.present, at, e)
+	if len(b.missing) == 0 {
 		return
 	}
 	i := slices.IndexFunc(b.missing, func(m *Entry[T]) bool { return m.Path == e.Path }) // it has come again
@@ -43,9 +51,13 @@ func reachedAs[T any](a, b *Entry[T]) bool {
 
 // removed tells that an instance is not registered any more.
 func (b *brake[T]) removed(path string, now time.Time) {
-	e, ok := b.present[path]
-	delete(b.present, path)
-	if !ok || b.share >= 1 || !e.Available() {
+	at, ok := b.find(path)
+	if !ok {
+		return
+	}
+	e := b.present[at]
+	b.present = slices.Delete(b.present, at, at+1)
+	if b.share >= 1 || !e.Available() {
 		return
 	}
 	lost := *e
@@ -74,12 +86,12 @@ func (b *brake[T]) patience() time.Duration {
 	return b.window
 }
 
-// listed returns what there is, and what is kept, by path.
+// listed returns what there is, and what is kept, by path. It belongs to the caller.
 func (b *brake[T]) listed() []*Entry[T] {
-	all := slices.AppendSeq(make([]*Entry[T], 0, len(b.present)+len(b.missing)), maps.Values(b.present))
-	if b.kept {
-		all = append(all, b.missing...)
+	if !b.kept {
+		return slices.Clone(b.present)
 	}
+	all := slices.Concat(b.present, b.missing)
 	slices.SortFunc(all, func(a, b *Entry[T]) int { return cmp.Compare(a.Path, b.Path) })
 	return all
 }

@@ -28,7 +28,7 @@ func TestBrake(t *testing.T) {
 		"+a +b +c +d -a +x -b +y -c +z = d x y z",
 		"+a +b +c +d -a -b -c 60 -d = (a) (b) (c) (d) 60 =",
 	} {
-		b := brake[struct{}]{share: 0.5, window: 30 * time.Second, hold: 2 * time.Minute, present: map[string]*Entry[struct{}]{}}
+		b := brake[struct{}]{share: 0.5, window: 30 * time.Second, hold: 2 * time.Minute}
 		now := time.Unix(0, 0)
 		words := strings.Fields(script)
 		for i := 0; i < len(words); i++ {
@@ -80,7 +80,7 @@ func TestBrakeKeepsTruth(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for range 50 {
-		b := brake[struct{}]{share: r.Float64(), window: 30 * time.Second, hold: 2 * time.Minute, present: map[string]*Entry[struct{}]{}}
+		b := brake[struct{}]{share: r.Float64(), window: 30 * time.Second, hold: 2 * time.Minute}
 		now := time.Unix(0, 0)
 		there := map[string]bool{}
 		for range 200 {

@@ -64,7 +64,6 @@ func (r *Registry[T]) Lookup(ctx context.Context, service string, opts *LookupOp
 	s := &Service[T]{registry: r, name: service, dir: dir, done: make(chan struct{}), set: make(chan struct{}, 1)}
 	s.brake = brake[T]{
 		share: cmp.Or(opts.MassLoss, 0.5), window: cmp.Or(opts.LossWindow, 30*time.Second), hold: cmp.Or(opts.KeepLost, 2*time.Minute),
-		present: make(map[string]*Entry[T]),
 	}
 	s.now.Store(&snapshot[T]{changed: make(chan struct{})})
 	if s.mirror, err = cache.Open(ctx, r.client, dir, &cache.Options{Depth: 1}); err != nil {
@@ -240,8 +239,8 @@ func (s *Service[T]) read(n cache.Node) *Entry[T] {
 		return e
 	}
 	s.registry.log.Warn("instance cannot be read", "path", n.Path, "cause", e.Err)
-	if old := s.brake.present[n.Path]; old != nil && old.Token == e.Token {
-		e.Instance = old.Instance
+	if at, known := s.brake.find(n.Path); known && s.brake.present[at].Token == e.Token {
+		e.Instance = s.brake.present[at].Instance
 	}
 	return e
 }
