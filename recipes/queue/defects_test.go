@@ -172,6 +172,38 @@ func TestFinishWithoutClaim(t *testing.T) {
 	}
 }
 
+// What one of Curator's consumers has begun is not put among the dead letters, whatever its note says.
+func TestNoBurialOfWhatIsClaimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c, curator := e.Connect(t), e.Connect(t)
+		mustPut(t, queue.New(curator, path, nil), item("a"))
+		require.NoError(t, mustTake(t, queue.New(curator, path, nil)).Nack(ctx, 0, nil))
+		f := e.Proxy(c).Freeze(proxy.Request(proxy.OpMulti, ""))
+		got := make(chan error)
+		q := queue.New(c, path, &queue.Options{MaxAttempts: 1})
+		go func() { // ends with its answer
+			_, err := q.TryTake(ctx)
+			got <- err
+		}()
+		<-f.Struck()
+		_, err := curator.Create(ctx, path+"-claims/queue-0000000000", nil, &client.CreateOptions{Mode: client.Ephemeral})
+		require.NoError(t, err)
+		f.End()
+		require.ErrorIs(t, <-got, queue.ErrEmpty)
+		n, err := q.Len(ctx)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.NoError(t, curator.Delete(ctx, path+"-claims/queue-0000000000", 0))
+		_, err = q.TryTake(ctx)
+		require.ErrorIs(t, err, queue.ErrEmpty)
+		dead, err := q.DeadLetters(ctx)
+		require.NoError(t, err)
+		require.Len(t, dead, 1)
+	})
+}
+
 // Who is about to claim an item as it was, when another has had it meanwhile, claims it as it is.
 func TestClaimOfWhatHasChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -189,6 +221,50 @@ func TestClaimOfWhatHasChanged(t *testing.T) {
 		d := <-got
 		require.Equal(t, 2, d.Attempt())
 		require.NoError(t, d.Ack(ctx))
+	})
+}
+
+// What was about to be claimed when the session ended is the next to be taken, and not what stands behind it.
+func TestOrderOverSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		q := queue.New(c, path, nil)
+		mustPut(t, q, item("a"), item("b"), item("c"))
+		f := e.Proxy(c).Freeze(proxy.Request(proxy.OpMulti, ""))
+		got := make(chan *queue.Delivery)
+		go func() { got <- mustTake(t, q) }() // ends with the item
+		<-f.Struck()
+		require.NoError(t, e.Expire(t.Context(), c))
+		f.End()
+		require.Equal(t, "a", string((<-got).Data()))
+	})
+}
+
+// Many who put at the same moment do not all count on the same room.
+func TestNoMoreThanMaxItems(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		errs := make(chan error)
+		const producers = 8
+		for range producers {
+			c := e.Connect(t)
+			e.Proxy(c).Delay(proxy.Reply(proxy.OpAll, "").Always(), 10*time.Millisecond)
+			go func() { errs <- queue.New(c, path, &queue.Options{MaxItems: 3}).Put(ctx, item("x")) }() // ends with its context
+		}
+		full := 0
+		for range producers {
+			if err := <-errs; err != nil {
+				require.ErrorIs(t, err, queue.ErrFull)
+				full++
+			}
+		}
+		require.Equal(t, producers-3, full)
+		n, err := queue.New(e.Connect(t), path, nil).Len(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 3, n)
 	})
 }
 
