@@ -17,7 +17,8 @@
 // to [Delivery.Ack], is done in the same transaction and so exactly once. What is done elsewhere can use [Delivery.Token].
 //
 // ZooKeeper is not made for many items: all are in the memory of each server, a node is 1 MiB at most, and so is the list of a
-// queue's names, which is some 40 000 items. [Options].MaxItems keeps a queue from that.
+// queue's names, which is some 40 000 items. [Options].MaxItems keeps a queue from that. Apache's servers of 3.9 give out 2³¹ numbers in a directory and
+// no more: then Put fails with client.ErrNodeExists, until the queue is empty and somebody removes its directory.
 //
 // # Layout
 //

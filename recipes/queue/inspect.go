@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
@@ -68,6 +69,7 @@ func (q *Queue) inspectLater(ctx context.Context, st *State) error {
 	if err != nil {
 		return err
 	}
+	slices.Sort(texts) // by their times
 	for _, text := range texts {
 		at, item, ok := parseLater(text)
 		n, isItem := q.opts.Order.parse(item)

@@ -55,7 +55,8 @@ type Options struct {
 	// Claims is where claims are made, Curator's lockPath: all who take from the queue must agree. Default: the queue's path with "-claims"
 	// behind it.
 	Claims string
-	// MaxItems bounds how many items the queue may have: who puts more waits. All who put should agree. Default: no bound.
+	// MaxItems bounds how many items the queue may have: who puts more waits. What comes back, from a delay or the dead letters, does not wait.
+	// All who put should agree. Default: no bound.
 	MaxItems int
 	// MaxAttempts is how often an item is given out before it is put among the dead letters. Negative: as often as it takes. Default: 16.
 	MaxAttempts int

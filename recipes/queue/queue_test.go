@@ -591,3 +591,78 @@ func TestAckWithOps(t *testing.T) {
 		require.True(t, there)
 	})
 }
+
+// The numbers wrap, and the order goes on.
+func TestNumbersWrap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		for _, opts := range []*queue.Options{{}, {Order: queue.ByID}, {Order: queue.ByPriority}} {
+			q := queue.New(c, fmt.Sprint("/wrap", opts.Order), opts)
+			require.NoError(t, q.Make(ctx))
+			require.NoError(t, e.SetSequence(ctx, q.Path(), 1<<31-3))
+			for i := range 6 {
+				mustPut(t, q, item("%d", i))
+			}
+			for i := range 6 {
+				d := mustTake(t, q)
+				require.Equal(t, fmt.Sprint(i), string(d.Data()))
+				if i%2 == 0 {
+					require.NoError(t, d.Nack(ctx, 0, nil))
+					d = mustTake(t, q)
+					require.Equal(t, fmt.Sprint(i), string(d.Data()), "it keeps its place")
+				}
+				require.NoError(t, d.Ack(ctx))
+			}
+		}
+	})
+}
+
+// Whatever directory the servers remove, at whatever time, is made again.
+func TestDirectoriesVanish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		q := queue.New(c, path, &queue.Options{MaxAttempts: 2, MaxItems: 2})
+		vanish := func() {
+			t.Helper()
+			for range 3 { // parents after their children
+				_, err := e.Sweep(ctx)
+				require.NoError(t, err)
+			}
+			for _, dir := range []string{"", "-claims", "-marks"} {
+				if _, err := c.DeleteTree(ctx, path+dir, nil); err != nil {
+					require.ErrorIs(t, err, client.ErrNoNode)
+				}
+			}
+		}
+		for round := range 3 {
+			vanish()
+			mustPut(t, q, queue.Item{Key: "k"})
+			d := mustTake(t, q)
+			require.NoError(t, d.Nack(ctx, time.Second, nil))
+			vanish()
+			d = mustTake(t, q)
+			require.Equal(t, 2, d.Attempt(), round)
+			require.NoError(t, d.Nack(ctx, 0, nil))
+			vanish()
+			dead, err := q.DeadLetters(ctx)
+			require.NoError(t, err)
+			require.Len(t, dead, 1)
+			require.NoError(t, q.Revive(ctx, dead[0].Name))
+			require.NoError(t, mustTake(t, q).Ack(ctx))
+			vanish()
+			_, err = q.TryTake(ctx)
+			require.ErrorIs(t, err, queue.ErrEmpty)
+			got := make(chan *queue.Delivery)
+			go func() { got <- mustTake(t, q) }() // ends with the item
+			time.Sleep(time.Second)
+			vanish()
+			time.Sleep(time.Second)
+			mustPut(t, q, item("x"))
+			require.NoError(t, (<-got).Ack(ctx))
+		}
+	})
+}
