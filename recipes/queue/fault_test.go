@@ -75,6 +75,7 @@ type world struct {
 	r       *rand.Rand
 	opts    queue.Options
 	faults  map[string]int
+	shards  int  // of a Sharded; 0: it is a Queue
 	ordered bool // one consumer, that is never in a hurry: it must see the order
 
 	mu     sync.Mutex
@@ -111,6 +112,9 @@ func newWorld(t *testing.T, seed uint64, faults map[string]int) *world {
 	if r.IntN(2) == 0 {
 		w.opts.MaxWork = 4 * time.Second
 	}
+	if !w.ordered && r.IntN(4) == 0 {
+		w.shards = 3
+	}
 	servers := 1 + 2*int(seed%2)
 	w.e = ensembletest.Start(t, servers, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second, TickTime: time.Second}})
 	return w
@@ -118,6 +122,46 @@ func newWorld(t *testing.T, seed uint64, faults map[string]int) *world {
 
 func (w *world) upTo(r *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(r.Int64N(int64(d)))
+}
+
+// taker is what a Queue and a Sharded have in common.
+type taker interface {
+	Put(ctx context.Context, items ...queue.Item) error
+	Take(ctx context.Context) (*queue.Delivery, error)
+}
+
+// open returns what is tried, and its parts.
+func (w *world) open(c *client.Client) (taker, []*queue.Queue) {
+	if w.shards > 0 {
+		s := queue.NewSharded(c, path, w.shards, &w.opts)
+		return s, s.Shards()
+	}
+	q := queue.New(c, path, &w.opts)
+	return q, []*queue.Queue{q}
+}
+
+// places are the paths of the parts, and what the paths of their other directories begin with.
+func (w *world) places() map[string]string {
+	if w.shards == 0 {
+		return map[string]string{path: path}
+	}
+	all := map[string]string{}
+	for i := range w.shards {
+		all[fmt.Sprintf("%s/queue-%03d", path, i)] = fmt.Sprintf("%s-shards/queue-%03d", path, i)
+	}
+	return all
+}
+
+// take takes up to n, of a Queue.
+func take(ctx context.Context, q taker, n int) ([]*queue.Delivery, error) {
+	if q, ok := q.(*queue.Queue); ok {
+		return q.TakeUpTo(ctx, n)
+	}
+	d, err := q.Take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []*queue.Delivery{d}, nil
 }
 
 func (w *world) run() {
@@ -194,7 +238,7 @@ func (w *world) mayReplace() bool {
 
 // produce puts items, with patience or without.
 func (w *world) produce(who int, c *client.Client, r *rand.Rand) {
-	q := queue.New(c, path, &w.opts)
+	q, _ := w.open(c)
 	for i := 0; i < 25; {
 		var items []queue.Item
 		for range 1 + r.IntN(3) {
@@ -236,7 +280,7 @@ func (w *world) produce(who int, c *client.Client, r *rand.Rand) {
 
 // consume takes items until stop.
 func (w *world) consume(stop context.Context, c *client.Client, r *rand.Rand) {
-	q := queue.New(c, path, &w.opts)
+	q, _ := w.open(c)
 	for stop.Err() == nil {
 		ctx, cancel := stop, context.CancelFunc(func() {})
 		if !w.ordered {
@@ -246,7 +290,7 @@ func (w *world) consume(stop context.Context, c *client.Client, r *rand.Rand) {
 		if r.IntN(4) == 0 && !w.ordered {
 			n = 3
 		}
-		all, err := q.TakeUpTo(ctx, n)
+		all, err := take(ctx, q, n)
 		cancel()
 		if err != nil && (ctx.Err() == nil || errors.Is(err, client.ErrUnknown)) {
 			w.t.Error("take", err)
@@ -266,7 +310,7 @@ func (w *world) consume(stop context.Context, c *client.Client, r *rand.Rand) {
 			if c = w.replace(c); c == nil {
 				return // another was quicker; the other consumers go on
 			}
-			q = queue.New(c, path, &w.opts)
+			q, _ = w.open(c)
 		}
 	}
 }
@@ -471,22 +515,25 @@ func (w *world) fault(admin *client.Client) {
 
 // removeClaim removes a claim of somebody's, who cannot know before another has the item.
 func (w *world) removeClaim(ctx context.Context, admin *client.Client) {
-	names, _, err := admin.Children(ctx, path+"-claims")
-	if err != nil || len(names) == 0 {
+	for items, beside := range w.places() {
+		names, _, err := admin.Children(ctx, beside+"-claims")
+		if err != nil || len(names) == 0 {
+			continue
+		}
+		claim, there, err := admin.Exists(ctx, beside+"-claims/"+names[0])
+		if err != nil || !there {
+			continue
+		}
+		item, there, err := admin.Exists(ctx, items+"/"+names[0])
+		if err != nil || !there || item.Mzxid != claim.Czxid {
+			continue // another claim's
+		}
+		w.mu.Lock()
+		w.forced[claim.Czxid] = true
+		w.mu.Unlock()
+		_, _ = admin.Multi(ctx, client.CheckOp(items+"/"+names[0], item.Version), client.DeleteOp(beside+"-claims/"+names[0], client.AnyVersion))
 		return
 	}
-	claim, there, err := admin.Exists(ctx, path+"-claims/"+names[0])
-	if err != nil || !there {
-		return
-	}
-	item, there, err := admin.Exists(ctx, path+"/"+names[0])
-	if err != nil || !there || item.Mzxid != claim.Czxid {
-		return // another claim's
-	}
-	w.mu.Lock()
-	w.forced[claim.Czxid] = true
-	w.mu.Unlock()
-	_, _ = admin.Multi(ctx, client.CheckOp(path+"/"+names[0], item.Version), client.DeleteOp(path+"-claims/"+names[0], client.AnyVersion))
 }
 
 // heal ends all that is wrong.
@@ -512,33 +559,39 @@ func (w *world) heal() {
 
 // drain waits until there is nothing to do any more.
 func (w *world) drain(admin *client.Client) {
-	q := queue.New(admin, path, &w.opts)
+	_, parts := w.open(admin)
+	left := 0
 	for range 600 {
-		st, err := q.Inspect(w.t.Context())
-		require.NoError(w.t, err)
-		if len(st.Items) == 0 {
+		left = 0
+		for _, q := range parts {
+			st, err := q.Inspect(w.t.Context())
+			require.NoError(w.t, err)
+			left += len(st.Items)
+		}
+		if left == 0 {
 			return
 		}
 		time.Sleep(time.Second)
 	}
-	st, _ := q.Inspect(w.t.Context())
-	require.Empty(w.t, st.Items, "in ten minutes")
+	require.Zero(w.t, left, "in ten minutes")
 }
 
 // check compares what has come of each item with what everybody was told.
 func (w *world) check(admin *client.Client) {
 	ctx := w.t.Context()
-	q := queue.New(admin, path, &w.opts)
-	letters, err := q.DeadLetters(ctx)
-	require.NoError(w.t, err)
 	dead := map[string]queue.Dead{}
-	for _, d := range letters {
-		dead[string(d.Item.Data)] = d
-		require.Equal(w.t, w.opts.MaxAttempts, d.Attempts)
-		require.NotEmpty(w.t, d.Reason)
-		require.NoError(w.t, q.Discard(ctx, d.Name))
+	_, parts := w.open(admin)
+	for _, q := range parts {
+		letters, err := q.DeadLetters(ctx)
+		require.NoError(w.t, err)
+		for _, d := range letters {
+			require.NotContains(w.t, dead, string(d.Item.Data), "there twice")
+			dead[string(d.Item.Data)] = d
+			require.Equal(w.t, w.opts.MaxAttempts, d.Attempts)
+			require.NotEmpty(w.t, d.Reason)
+			require.NoError(w.t, q.Discard(ctx, d.Name))
+		}
 	}
-	require.Len(w.t, dead, len(letters), "none is there twice")
 	w.dead += len(dead)
 	effects, _, err := admin.Children(ctx, "/effects")
 	require.NoError(w.t, err)
@@ -571,16 +624,23 @@ func (w *world) check(admin *client.Client) {
 func (w *world) mustLeaveNothing(admin *client.Client) {
 	require.NoError(w.t, w.e.WaitCaughtUp(w.t.Context()))
 	require.NoError(w.t, admin.Sync(w.t.Context(), path))
-	for _, suffix := range []string{"", "-claims", "-later", "-dead", "-keys", "-marks", "-takers", "-putters"} {
-		names, _, err := admin.Children(w.t.Context(), path+suffix)
+	dirs := []string{path + "-keys"}
+	for items, beside := range w.places() {
+		dirs = append(dirs, items)
+		for _, suffix := range []string{"-claims", "-later", "-dead", "-marks", "-takers", "-putters"} {
+			dirs = append(dirs, beside+suffix)
+		}
+	}
+	for _, dir := range dirs {
+		names, _, err := admin.Children(w.t.Context(), dir)
 		if err != nil {
 			require.ErrorIs(w.t, err, client.ErrNoNode)
 		}
 		for _, name := range names {
-			stat, there, err := admin.Exists(w.t.Context(), path+suffix+"/"+name)
+			stat, there, err := admin.Exists(w.t.Context(), dir+"/"+name)
 			require.NoError(w.t, err)
 			if there && stat.EphemeralOwner != admin.Session().ID() && !strings.HasPrefix(name, "x-") {
-				w.t.Errorf("left: %s%s/%s", path, suffix, name)
+				w.t.Errorf("left: %s/%s", dir, name)
 			}
 		}
 	}
