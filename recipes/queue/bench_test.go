@@ -55,6 +55,17 @@ func TestCost(t *testing.T) {
 		}
 		synctest.Wait()
 		require.EqualValues(t, 4*n+3*10, takes.Load())
+		takes.Store(0)
+		got := make(chan *queue.Delivery)
+		go func() { got <- mustTake(t, out) }() // ends with the item
+		synctest.Wait()
+		mustPut(t, in, item("x"))
+		d := <-got
+		synctest.Wait()
+		require.NoError(t, d.Ack(t.Context()))
+		synctest.Wait()
+		require.EqualValues(t, 4+15, takes.Load(), "who waits")
+
 		watches := e.Watches()
 		require.Len(t, watches, 1, "of the item that is claimed still")
 	})

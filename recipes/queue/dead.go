@@ -116,10 +116,7 @@ func (q *Queue) Revive(ctx context.Context, name string) error {
 // Discard removes a dead letter. It fails as Revive does.
 func (q *Queue) Discard(ctx context.Context, name string) error {
 	return q.withDead(ctx, "discard", name, func(_ string, d *deadNode) ([]part, error) {
-		if d.Item.Key == "" {
-			return nil, nil
-		}
-		return []part{{Op: client.DeleteOp(q.keyPath(d.Item.Key), client.AnyVersion), optional: true}}, nil
+		return q.removeKey(d.Item.Key), nil
 	})
 }
 
@@ -191,8 +188,8 @@ func (q *Queue) removeOne(ctx context.Context, n name) (bool, error) {
 				return false, err
 			}
 			parts := append(q.unlessClaimed(n.text), part{Op: client.DeleteOp(q.items.join(n.text), stat.Version)})
-			if b, err := decode(data); err == nil && b.note.Key != "" {
-				parts = append(parts, part{Op: client.DeleteOp(q.keyPath(b.note.Key), client.AnyVersion), optional: true})
+			if b, err := decode(data); err == nil {
+				parts = append(parts, q.removeKey(b.note.Key)...)
 			}
 			_, err = q.ledger.commit(life, s, parts, wanted)
 			return err == nil, err

@@ -234,9 +234,7 @@ func always() bool { return true }
 // ended, another Ack finds out; if the session ended, nobody can tell.
 func (d *Delivery) Ack(ctx context.Context, ops ...client.Op) error {
 	parts := append(d.unclaimParts(), part{Op: client.DeleteOp(d.itemPath(), d.version)})
-	if key := d.body.note.Key; key != "" {
-		parts = append(parts, part{Op: client.DeleteOp(d.q.keyPath(key), client.AnyVersion), optional: true})
-	}
+	parts = append(parts, d.q.finishKey(d.body.note.Key)...)
 	for _, op := range ops {
 		parts = append(parts, part{Op: op, foreign: true})
 	}

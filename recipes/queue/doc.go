@@ -12,18 +12,18 @@
 //	}
 //	return d.Ack(ctx, client.SetOp("/images/17", thumbnail, version)) // both, or none
 //
-// To take an item is to claim it: it stays in the queue until it is acknowledged, and is given to the next if the one who has it dies, says that it
-// cannot be done, or takes too long. So an item may be begun more than once; it is finished once. What is done with it in ZooKeeper, given
-// to [Delivery.Ack], is done in the same transaction and so exactly once. What is done elsewhere can use [Delivery.Token].
+// To take an item is to claim it: it stays in the queue until it is acknowledged, and is given to the next if the one who has it dies, says
+// that it cannot be done, or takes too long. So an item may be begun more than once; it is finished once. What is done with it in ZooKeeper,
+// given to [Delivery.Ack], is done in the same transaction and so exactly once. What is done elsewhere can use [Delivery.Token].
 //
-// ZooKeeper is not made for many items: all are in the memory of each server, a node is 1 MiB at most, and so is the list of a
-// queue's names, which is some 40 000 items. [Options].MaxItems keeps a queue from that. Apache's servers of 3.9 give out 2³¹ numbers in a directory and
-// no more: then Put fails with client.ErrNodeExists, until the queue is empty and somebody removes its directory.
+// ZooKeeper is not made for many items: all are in the memory of each server, a node is 1 MiB at most, and so is the list of a queue's names,
+// which is some 40 000 items. [Options].MaxItems keeps a queue from that. Apache's servers of 3.9 give out 2³¹ numbers in a directory and no
+// more: then Put fails with client.ErrNodeExists, until the queue is empty and somebody removes its directory.
 //
 // # Layout
 //
-// The items are Curator's, and so are the claims, of consumers with a lockPath; with [Options].Claims for that path, programs of Curator put into
-// a queue, and take from it, beside ours.
+// The items are Curator's, and so are the claims, of consumers with a lockPath; with [Options].Claims for that path, programs of Curator put
+// into a queue, and take from it, beside ours.
 //
 //	<path>/queue-<number>                          an item FIFO: DistributedQueue
 //	<path>/queue-<0 or 1><8 hex digits><number>    ByPriority, 1 for those from 0 up: DistributedPriorityQueue
@@ -32,23 +32,23 @@
 //	<path>-claims/<name of the item>               ephemeral: a claim, with Options.ID
 //	<path>-later/<milliseconds in hex>|<name>      an item given back for later, but ByTime
 //	<path>-dead/<name with a new number>           a dead letter
-//	<path>-keys/key-<Item.Key>                     an item's key
-//	<path>-marks/<uuid>                            ephemeral: tells whether a transaction has happened; a few for each client, kept until its session ends
+//	<path>-keys/key-<Item.Key>                     an item's key, written when the item is done, and kept for Options.KeepKeys
+//	<path>-marks/<uuid>                            ephemeral: tells whether a transaction has happened; a few for each client
 //	<path>-takers, <path>-putters                  lines of those who wait, see package ticket
 //
 // The data are 0x00010001, then for each record 1, its length in four bytes and its bytes, then 2. Behind that stands what this package notes:
 // JSON with the fields "key", "attempts" and "reason", none of which need be there. Curator does not look there.
 //
-// The first two directories are persistent, as Curator makes them, the others containers.
+// The first two directories are persistent, as Curator makes them, the others containers. Marks stay until their session ends.
 //
 // # How it works
 //
-// To put is one transaction: the item, its key, and a mark by which it is known whether it has happened when the answer is lost. (A protected name
-// would not do: by the time one looks for it, the item may have been taken, and would be put again.)
+// To put is one transaction: the item, its key, and a mark by which it is known whether it has happened when the answer is lost. (A protected
+// name would not do: by the time one looks for it, the item may have been taken, and would be put again.)
 //
 // To take lists items and claims, chooses an item nobody has claimed, reads it, and claims it by one transaction: it writes the item, with the
-// attempt counted, which makes the item's version this claim's own, and creates the claim. Of several who want it one succeeds, and the others take
-// another. To acknowledge is one transaction: remove the claim, the item by its version, and the key, and do what else the caller wants.
+// attempt counted, which makes the item's version this claim's own, and creates the claim. Of several who want it one succeeds, and the others
+// take another. To acknowledge is one transaction: remove the claim, the item by its version, and the key, and do what else the caller wants.
 // It fails if the claim is gone, or somebody else has claimed since.
 //
 // Those who find nothing stand in line. The first of them watches items and claims, and knows when the next is due; the others watch the one
@@ -56,21 +56,22 @@
 //
 // # Order
 //
-// An item has its place by its name, and keeps it: what is given back stands where it stood. One consumer that takes and finishes one item after the
-// other gets them in the order. With several, items are begun in about that order: each consumer takes the first that it can, and when others are
-// often quicker, one of the first few, see Options.Window. What several do at once ends in any order. An item that is given back for later, or
-// whose consumer has died, comes late. Numbers may wrap. A priority that Curator has lost by putting an item back is 0.
+// An item has its place by its name, and keeps it: what is given back stands where it stood. One consumer that takes and finishes one item
+// after the other gets them in the order. With several, items are begun in about that order: each consumer takes the first that it can, and
+// when others are often quicker, one of the first few, see [Options].Window. What several do at once ends in any order. An item that is given
+// back for later, or whose consumer has died, comes late. Numbers may wrap. A priority that Curator has lost by putting an item back is 0.
 //
 // # Shards
 //
 // A [Sharded] queue is several queues in one: <path>/queue-000 and so on, with their other directories in <path>-shards and the keys of all in
-// <path>-keys. Each Put goes to one of them, and each Take takes from any. It is for more items than one list can have, and spares consumers each
-// other's company; there is no order among the shards. Who waits, waits in each.
+// <path>-keys. Each Put goes to one of them, and each Take takes from any. It is for more items than one list can have, and spares consumers
+// each other's company; there is no order among the shards. Who waits, waits in each.
 //
 // # Time
 //
-// When an item is due, ByTime or after [Delivery.Nack] with a delay, is said by the clock of the one who puts or gives it back, and judged by the clock of the
-// one who takes, as in Curator: by as much as these differ it is early or late. Options.MaxWork is measured by the process that has the item.
+// When an item is due, ByTime or after [Delivery.Nack] with a delay, is said by the clock of the one who puts or gives it back, and judged by
+// the clock of the one who takes, as in Curator: by as much as these differ it is early or late. Options.MaxWork is measured by the process
+// that has the item.
 //
 // # What happens
 //
@@ -91,23 +92,23 @@
 //	ctx ends during Take                         nothing is taken; what was being claimed is given back, and does not count as an attempt
 //	session ends during Take                     it goes on in the next one
 //
-// A client.ErrUnknown of Put can be resolved with Item.Key, for as long as the item is in the queue: to put it again is [ErrDuplicate] if it is there.
-// That of Ack with an effect among its operations that can be looked at.
+// A client.ErrUnknown of Put can be resolved with Item.Key, for as long as the item is in the queue and [Options].KeepKeys: to put it again is
+// [ErrDuplicate] if it was put. That of Ack can with an effect among its operations that can be looked at.
 //
-// An item that fails again and again, by Nack or by those who die of it, is put among the dead letters after [Options].MaxAttempts, as is one that
-// nobody can read, with the reason: [Queue.DeadLetters], [Queue.Revive], [Queue.Discard].
+// An item that fails again and again, by Nack or by those who die of it, is put among the dead letters after [Options].MaxAttempts, as is one
+// that nobody can read, with the reason: [Queue.DeadLetters], [Queue.Revive], [Queue.Discard].
 //
 // # Among Curator's programs
 //
-// All consumers of Curator must have a lockPath: those without it take what ours have claimed, whose Ack then fails with [ErrLost]. Curator's own consumers finish what
-// they have begun, also when their session has ended and the item is given to another: then an Ack here fails with ErrLost although the item was
-// worked on. They do not count attempts, do not see an item that was given back until another comes or goes, and what they put back has no
-// priority any more. Their producers may put twice.
+// All consumers of Curator must have a lockPath: those without it take what ours have claimed, whose Ack then fails with [ErrLost]. Curator's
+// own consumers finish what they have begun, also when their session has ended and the item is given to another: then an Ack here fails with
+// ErrLost although the item was worked on. They do not count attempts, leave keys behind, do not see an item that was given back until
+// another comes or goes, and what they put back has no priority any more. Their producers may put twice.
 //
 // # Cost
 //
-// Put is one request. To take and acknowledge is four: a read, the claim, a watch on it, and the removal; and three lists, which are asked for at once, for every Options.Window
-// items. The data go over the network four times, as a claim writes them anew. Whoever has claimed something keeps its session, see client.Session.Keep. With
-// MaxItems, Put has a read more. Who waits has three or four requests more, and one or two watches; each claim has one. An item that is due
-// later costs two when it is brought back.
+// Put is one request, and with MaxItems two. To take and acknowledge is four, the read, the claim, a watch on it, and the removal, and three
+// lists, which are asked for at once, for every Options.Window items. The data go over the network three times, as a claim writes them anew.
+// Who finds nothing and waits has fifteen requests more. A claim has one watch, and the first of those who wait has two. Whoever has claimed
+// something keeps its session, see client.Session.Keep. An item that is given back for later costs two requests when its time has come.
 package queue

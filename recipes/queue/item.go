@@ -15,7 +15,7 @@ type Item struct {
 	// Data is what the consumer gets, up to 8 KiB less than the 1 MiB of a request. It belongs to the caller again when Put returns.
 	Data []byte
 	// Key, unless it is empty, lets the item in only if none with the same key is in the queue: it is [ErrDuplicate] from when it is put until it is
-	// acknowledged, removed, or discarded as a dead letter.
+	// acknowledged, removed, or discarded as a dead letter; after it is acknowledged for Options.KeepKeys, too.
 	Key string
 	// Priority is the item's place in a queue ByPriority: the smallest first.
 	Priority int32

@@ -16,7 +16,8 @@ import (
 // Order, or with the client's reasons.
 //
 // With client.ErrUnknown the items may be in the queue, all or none: when the session ended with the transaction on its way, or ctx. A lost
-// connection alone leaves no doubt. To put once more is safe for items with a Key, as long as they are not done by then.
+// connection alone leaves no doubt. To put once more is safe for items with a Key, as long as they are not done by
+// then, or for [Options].KeepKeys.
 func (q *Queue) Put(ctx context.Context, items ...Item) error {
 	ctx, seen := q.kit.Operation(ctx, &measured, "put", q.items.path)
 	err := q.put(ctx, items)
@@ -37,6 +38,7 @@ func (q *Queue) put(ctx context.Context, items []Item) error {
 		if err != nil {
 			return err
 		}
+		q.sweepKeys(s)
 		if err := q.putIn(ctx, s, parts, len(items)); !again(ctx, s, err) {
 			return err
 		}
@@ -75,7 +77,7 @@ func (q *Queue) putParts(items []Item) ([]part, error) {
 			return nil, err
 		}
 		if item.Key != "" {
-			parts = append(parts, part{Op: client.CreateOp(q.keyPath(item.Key), nil, q.createOptions(client.Persistent)), dir: &q.keys})
+			parts = append(parts, q.createKey(item.Key))
 		}
 		b := body{records: [][]byte{item.Data}, note: note{Key: item.Key}}
 		parts = append(parts, q.createItem(q.opts.Order.prefix(item), b.encode()))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"sync"
 	"time"
 
@@ -58,6 +57,10 @@ type Options struct {
 	// MaxItems bounds how many items the queue may have: who puts more waits. What comes back, from a delay or the dead letters, does not wait.
 	// All who put should agree. Default: no bound.
 	MaxItems int
+	// KeepKeys is how long the key of an item that is done is kept: to put it again is ErrDuplicate for so long, and at most for half as long again
+	// while keys are put. So a Put whose outcome is unknown can be repeated within that time, by the leader's clock and the one of who puts,
+	// and the item is done once. All who use the queue should agree. Default: it is not kept.
+	KeepKeys time.Duration
 	// MaxAttempts is how often an item is given out before it is put among the dead letters. Negative: as often as it takes. Default: 16.
 	MaxAttempts int
 	// MaxWork is how long a delivery may take, unless it is extended; then it is given back as by [Delivery.Nack]. Default: as long as its
@@ -97,6 +100,7 @@ type Queue struct {
 	left    int             // how many of it may be taken
 	busy    map[string]bool // what somebody is about to claim
 	width   int             // how many of the first items may be chosen from
+	swept   time.Time       // when keys were looked at, see Options.KeepKeys
 	changed chan struct{}   // closed when something may be there to take which the servers do not tell of
 }
 
@@ -155,8 +159,6 @@ func (q *Queue) createOptions(mode client.Mode) *client.CreateOptions {
 func (q *Queue) createItem(stem string, data []byte) part {
 	return part{Op: client.CreateOp(q.items.join(stem), data, q.createOptions(client.PersistentSequential)), dir: &q.items}
 }
-
-func (q *Queue) keyPath(key string) string { return q.keys.join("key-" + url.PathEscape(key)) }
 
 // inSession does work on a goroutine of a session, and returns what comes of it. When ctx ends before, it does not wait for it any more: the work
 // is told so by wanted, and left has what it brought about.

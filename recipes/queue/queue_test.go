@@ -13,6 +13,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/queue"
 )
 
@@ -347,6 +348,86 @@ func TestKeys(t *testing.T) {
 		require.NoError(t, c.Close())
 		mustBeGone(t, e)
 	})
+}
+
+// A key outlives its item, if it shall, and not for ever.
+func TestKeepKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		opts := &queue.Options{KeepKeys: time.Minute}
+		q := queue.New(c, path, opts)
+		mustPut(t, q, queue.Item{Key: "a"}, queue.Item{Key: "waits"})
+		require.NoError(t, mustTake(t, q).Ack(ctx))
+		for range 5 {
+			require.ErrorIs(t, q.Put(ctx, queue.Item{Key: "a"}), queue.ErrDuplicate)
+			time.Sleep(11 * time.Second)
+		}
+		time.Sleep(35 * time.Second)
+		mustPut(t, q) // looks for what is over
+		synctest.Wait()
+		mustPut(t, q, queue.Item{Key: "a"})
+		time.Sleep(5 * time.Minute)
+		mustPut(t, q)
+		synctest.Wait()
+		for _, key := range []string{"a", "waits"} {
+			require.ErrorIs(t, q.Put(ctx, queue.Item{Key: key}), queue.ErrDuplicate, "they are not done")
+			require.NoError(t, mustTake(t, q).Ack(ctx))
+		}
+		time.Sleep(2 * time.Minute)
+		mustPut(t, q)
+		synctest.Wait()
+		require.NoError(t, c.Close())
+		mustBeGone(t, e)
+	})
+}
+
+// A producer that does not know puts again until it does, and each item is done once.
+func TestPutUntilKnown(t *testing.T) {
+	for _, lose := range []func(proxy.Op, string) proxy.Match{proxy.Request, proxy.Reply} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			e := ensembletest.Start(t, 1, nil)
+			c := e.Connect(t)
+			opts := &queue.Options{KeepKeys: time.Hour}
+			in, out := queue.New(c, path, opts), queue.New(e.Connect(t), path, opts)
+			done := make(chan int)
+			stop, cancel := context.WithCancel(ctx)
+			go func() { // ends with stop
+				n := 0
+				for {
+					d, err := out.Take(stop)
+					if err != nil {
+						done <- n
+						return
+					}
+					n++
+					if err := d.Ack(ctx); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+			for i := range 5 {
+				f := e.Proxy(c).Freeze(lose(proxy.OpMulti, ""))
+				for {
+					soon, cancel := context.WithTimeout(ctx, time.Second)
+					err := in.Put(soon, queue.Item{Key: fmt.Sprint(i)})
+					cancel()
+					f.End()
+					if err == nil || errors.Is(err, queue.ErrDuplicate) {
+						break
+					}
+					require.ErrorIs(t, err, client.ErrUnknown)
+					require.NoError(t, e.Expire(ctx, c)) // so that the client cannot find out
+					time.Sleep(time.Second)
+				}
+			}
+			time.Sleep(time.Second)
+			cancel()
+			require.Equal(t, 5, <-done)
+		})
+	}
 }
 
 func TestDeadLetters(t *testing.T) {
