@@ -747,3 +747,63 @@ func TestDirectoriesVanish(t *testing.T) {
 		}
 	})
 }
+
+// However many put at once, few marks are left.
+func TestFewMarksAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		q := queue.New(c, path, nil)
+		e.Proxy(c).Delay(proxy.Reply(proxy.OpMulti, "").Always(), time.Second)
+		errs := make(chan error)
+		const n = 30
+		for range n {
+			go func() { errs <- q.Put(ctx, item("x")) }() // ends with its answer
+		}
+		for range n {
+			require.NoError(t, <-errs)
+		}
+		time.Sleep(time.Minute)
+		marks, _, err := c.Children(ctx, path+"-marks")
+		require.NoError(t, err)
+		require.Len(t, marks, 8)
+		got, err := q.Len(ctx)
+		require.NoError(t, err)
+		require.Equal(t, n, got)
+	})
+}
+
+// A view's root is a path like others.
+func TestQueueAtARoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := ensembletest.Start(t, 1, nil).Connect(t).Sub("/somewhere")
+		require.NoError(t, err)
+		q := queue.New(c, "/", &queue.Options{MaxItems: 20})
+		mustPut(t, q, item("a"), item("b"))
+		d := mustTake(t, q)
+		require.NoError(t, d.Nack(t.Context(), time.Second, nil))
+		require.Equal(t, "b", string(mustTake(t, q).Data()))
+		require.NoError(t, mustTake(t, q).Ack(t.Context()))
+	})
+}
+
+// An item that comes back where another has its name by now, since the directory was made anew, stands behind.
+func TestNameIsTakenMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := ensembletest.Start(t, 1, nil).Connect(t)
+		q := queue.New(c, path, nil)
+		mustPut(t, q, item("first"))
+		require.NoError(t, mustTake(t, q).Nack(ctx, time.Minute, nil))
+		require.NoError(t, c.Delete(ctx, path, client.AnyVersion))
+		mustPut(t, q, item("second"), item("third"))
+		time.Sleep(2 * time.Minute)
+		for i, want := range []string{"second", "third", "first"} {
+			d := mustTake(t, q)
+			require.Equal(t, want, string(d.Data()), i)
+			require.Equal(t, [][]byte{[]byte(want)}, d.Records())
+			require.NoError(t, d.Ack(ctx))
+		}
+	})
+}
