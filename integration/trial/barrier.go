@@ -27,10 +27,10 @@ func (g *gate) Turn(ctx context.Context, u *User) error {
 		return err
 	}
 	c := s.Client() // what it has seen it sees, wherever the session goes
+	from := u.Now() // what was so before is seen behind the write
 	if err := u.CatchUp(ctx, c); err != nil {
 		return err
 	}
-	from := u.Now()
 	if err := barrier.New(c, u.Dir+"/gate").Wait(ctx); err != nil {
 		return err
 	}

@@ -19,8 +19,6 @@ type Mistake struct {
 	Finding string
 	// Slow is a mistake that shows only when a holder is cut off and stays, or when a certain reply is lost: in one run of several.
 	Slow bool
-	// Apache is one that shows on Apache's servers, which go on answering when they are cut off from their leader.
-	Apache bool
 }
 
 // Mistakes are those that are planted to see that they are found.
@@ -28,18 +26,15 @@ func Mistakes() []Mistake {
 	planted := func(name string, recipe Recipe, finding string) Mistake {
 		return Mistake{Subject: Subject{Name: name, Users: 4, New: func() Recipe { return recipe }}, Finding: finding}
 	}
-	ignorant := planted("ignorant", &mutex{naiveLock(never), long}, "while user")
+	ignorant := planted("ignorant", &mutex{naiveLock, long}, "while user")
 	ignorant.Slow = true
-	unkept := planted("unkept", &mutex{naiveLock((*client.Session).Context), long}, "while user")
-	unkept.Slow, unkept.Apache = true, true
 	doubling := planted("doubling", &tally{add: naiveAdd}, "were added")
 	doubling.Slow = true
 	return []Mistake{
 		ignorant, // a lock whose holder is told nothing
-		unkept,   // a lock whose session nobody keeps
 		doubling, // a counter without marks
 		planted("generous", &semaphore{permits: 3, given: 4}, "room for"),
-		planted("hasty", &meeting{size: 3, says: 2}, "can have been there"),
+		planted("hasty", &meeting{size: 4, says: 2}, "can have been there"),
 		planted("still", &mirrors{known: map[string]known{}, open: openStill}, "has not what is there"),
 	}
 }
@@ -47,18 +42,15 @@ func Mistakes() []Mistake {
 // long is how long locks are held in which a mistake is planted.
 const long = 6 * time.Second
 
-func never(*client.Session) context.Context { return context.Background() }
-
 // naiveHold is a lock as it is often written.
 type naiveHold struct {
 	c       *client.Client
 	session *client.Session
-	ctx     context.Context
 	path    string
 	token   int64
 }
 
-func (h *naiveHold) Context() context.Context { return h.ctx }
+func (h *naiveHold) Context() context.Context { return context.Background() }
 func (h *naiveHold) Token() int64             { return h.token }
 func (h *naiveHold) Guard() client.Op         { return client.CheckOp(h.path, client.AnyVersion) }
 func (h *naiveHold) Session() *client.Session { return h.session }
@@ -72,33 +64,31 @@ func (h *naiveHold) Release(ctx context.Context) error {
 	}
 }
 
-// naiveLock stands in line, and holds for as long as held says.
-func naiveLock(held func(*client.Session) context.Context) func(context.Context, *client.Client, string) (Guarded, error) {
-	return func(ctx context.Context, c *client.Client, dir string) (Guarded, error) {
-		s, err := c.AwaitSession(ctx)
-		if err != nil {
-			return nil, err
-		}
-		c = s.Client()
-		path, err := c.Create(ctx, dir+"/n-", nil, &client.CreateOptions{
-			Mode: client.EphemeralSequential, Parents: client.ContainerParents, Protected: true,
-		})
-		if err != nil {
-			return nil, err
-		}
-		h := &naiveHold{c: c, session: s, ctx: held(s), path: path}
-		for {
-			stat, _, err := c.Exists(ctx, path)
-			h.token = stat.Czxid
-			if err == nil {
-				var first bool
-				if first, err = isFirst(ctx, c, dir, path); first {
-					return h, nil
-				}
+// naiveLock stands in line, and then holds whatever happens.
+func naiveLock(ctx context.Context, c *client.Client, dir string) (Guarded, error) {
+	s, err := c.AwaitSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c = s.Client()
+	path, err := c.Create(ctx, dir+"/n-", nil, &client.CreateOptions{
+		Mode: client.EphemeralSequential, Parents: client.ContainerParents, Protected: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h := &naiveHold{c: c, session: s, path: path}
+	for {
+		stat, _, err := c.Exists(ctx, path)
+		h.token = stat.Czxid
+		if err == nil {
+			var first bool
+			if first, err = isFirst(ctx, c, dir, path); first {
+				return h, nil
 			}
-			if err != nil || !pause(ctx, 5*time.Millisecond) {
-				return nil, errors.Join(err, context.Cause(ctx), h.Release(ctx))
-			}
+		}
+		if err != nil || !pause(ctx, 5*time.Millisecond) {
+			return nil, errors.Join(err, context.Cause(ctx), h.Release(ctx))
 		}
 	}
 }

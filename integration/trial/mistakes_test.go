@@ -14,7 +14,7 @@ var mistakesFor = flag.Duration("trial.mistakes", 5*time.Second, "how long a run
 // A trial finds the mistakes that recipes are known for, in a few runs at most.
 func TestMistakesAreFound(t *testing.T) {
 	for i, m := range Mistakes() {
-		if m.Apache || m.Slow && *mistakesFor < 30*time.Second || testing.Short() && m.Name != "generous" { // as the race detector is run
+		if m.Slow && *mistakesFor < 30*time.Second || testing.Short() && m.Name != "generous" { // as the race detector is run
 			continue
 		}
 		t.Run(m.Name, func(t *testing.T) {

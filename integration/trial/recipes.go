@@ -17,6 +17,7 @@ func Recipes() []Subject {
 		{Name: "cache", Users: 3, New: newMirrors, Leaves: []string{"tree", "tree/*"}},
 		{Name: "queue", Users: 3, New: newLine, Leaves: []string{"done", "done/*", "queue", "queue-claims"}},
 		{Name: "job", Users: 3, New: newSchedule, Leaves: []string{"job", "job/last"}},
+		{Name: "partition", Users: 3, New: func() Recipe { return shares{} }, Leaves: []string{"register-*"}},
 		{Name: "node", Users: 3, New: func() Recipe { return kept{} }},
 	}
 }

@@ -97,7 +97,7 @@ func Run(ctx context.Context, w World, subjects []Subject) (*Report, error) {
 		t := &Trial{Subject: s, Dir: root + "/" + s.Name, Witness: witness, Recipe: s.New(), run: r}
 		t.untilAll, t.allHad = context.WithCancel(ctx)
 		r.trials = append(r.trials, t)
-		if _, err := witness.Create(ctx, t.Dir, nil, &client.CreateOptions{Parents: client.PersistentParents}); err != nil {
+		if err := r.makeDir(ctx, witness, t.Dir); err != nil {
 			return nil, err
 		}
 		if err := t.Recipe.Begin(ctx, t); err != nil {
@@ -118,6 +118,21 @@ func Run(ctx context.Context, w World, subjects []Subject) (*Report, error) {
 		return nil, err
 	}
 	return r.report(), nil
+}
+
+// makeDir makes a directory, as often as it takes: servers that have just begun to serve may elect once more.
+func (r *run) makeDir(ctx context.Context, c *client.Client, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Patience)
+	defer cancel()
+	for {
+		_, err := c.Create(ctx, dir, nil, &client.CreateOptions{Parents: client.PersistentParents})
+		if err == nil || errors.Is(err, client.ErrNodeExists) {
+			return nil
+		}
+		if !explained(err) || !pause(ctx, 100*time.Millisecond) {
+			return err
+		}
+	}
 }
 
 func (w World) options(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *client.Options {

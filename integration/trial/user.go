@@ -278,6 +278,6 @@ func (u *User) Write(ctx context.Context, h Guarded, path string) {
 		default:
 			return
 		}
-		u.Stay(h, 5*time.Millisecond)
+		pause(h.Context(), 2*time.Millisecond)
 	}
 }
