@@ -56,6 +56,7 @@ func TestDiscoveryAmongFaults(t *testing.T) {
 	t.Logf("%v", total)
 	require.Equal(t, 4**faultRuns, total["compared"])
 	require.Greater(t, total["listed"], 10**faultRuns)
+	require.Greater(t, total["owned"], 100**faultRuns)
 }
 
 // A world is some processes that register, some that watch, and what is done to them.
@@ -74,6 +75,7 @@ type world struct {
 // A process has several registrations.
 type process struct {
 	client   *client.Client
+	sessions map[int64]bool // it has had
 	registry *registry
 	ill      atomic.Bool // what its checks say
 	wishes   []*wish
@@ -116,6 +118,7 @@ func (w *world) run() {
 		for range 12 {
 			w.act()
 			time.Sleep(w.upTo(5 * time.Second))
+			w.mustOwn()
 		}
 		w.heal()
 		w.compare()
@@ -147,7 +150,7 @@ func (w *world) soon() context.Context {
 
 // start begins the process of a number. One of the same number has the same addresses and ids.
 func (w *world) start(n int) {
-	p := &process{client: w.connect()}
+	p := &process{client: w.connect(), sessions: map[int64]bool{}}
 	p.registry = registryOf(p.client)
 	w.t.Cleanup(func() { // if the run has failed
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -320,6 +323,25 @@ func (w *world) update(x *wish) {
 	}
 	text := fmt.Sprint(w.r.IntN(1000))
 	_ = x.held.Update(w.soon(), func(i *instance) { i.Payload = text })
+}
+
+// mustOwn makes sure that nobody takes another's node for its own: what says that it is present is.
+func (w *world) mustOwn() {
+	for _, p := range w.live {
+		p.sessions[p.client.Session().ID()] = true
+		for _, x := range p.wishes {
+			if x.held == nil || x.Type == discovery.Static || !x.held.Status().Present {
+				continue
+			}
+			for _, s := range w.e.Servers() {
+				n, there := s.Node(x.held.Path())
+				if there && n.Stat.Czxid == x.held.Status().Czxid {
+					require.True(w.t, p.sessions[n.Stat.EphemeralOwner], "%s is of session 0x%x", x.held.Path(), n.Stat.EphemeralOwner)
+					w.done["owned"]++
+				}
+			}
+		}
+	}
 }
 
 // heal ends all that is wrong.
