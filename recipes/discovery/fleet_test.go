@@ -29,7 +29,7 @@ func TestFleet(t *testing.T) {
 	ctx := t.Context()
 	srv, err := ensemble.Start(ctx, nil)
 	require.NoError(t, err)
-	defer srv.Close()
+	t.Cleanup(func() { _ = srv.Close() }) // when the instances are gone
 	connect := func() *client.Client {
 		c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
 		require.NoError(t, err)
