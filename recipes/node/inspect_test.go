@@ -75,6 +75,7 @@ func TestNodesAreSeen(t *testing.T) {
 		c, other := e.Connect(t), e.Connect(t)
 		settled := func() {
 			t.Helper()
+			time.Sleep(time.Second) // what is put right for the second time is after a pause
 			synctest.Wait()
 			require.EqualValues(t, 1, r.Sum("bellwether.node.presence.count"))
 			require.Zero(t, r.Sum("bellwether.node.wait.count"))
