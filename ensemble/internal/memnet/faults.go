@@ -57,8 +57,7 @@ func (n *Network) Reset(a, b string) {
 	there := route{canonical(a), canonical(b)}
 	for w := range n.wires {
 		if there.holds(w.route) || there.back().holds(w.route) {
-			w.up.breakDown()
-			w.down.breakDown()
+			breakDown(w.up, w.down)
 		}
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bellwether-zk/bellwether/ensemble/internal/memnet"
@@ -209,6 +211,26 @@ func TestResetConnections(t *testing.T) {
 		require.NoError(t, b.Close())
 		require.Zero(t, network.Connections())
 		between(t, &network)
+	})
+}
+
+// A reset is one at both ends, however quickly the other end closes when it hears of it.
+func TestResetIsSeenAtBothEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var network memnet.Network
+		for range 2000 {
+			a, b := between(t, &network)
+			var ends sync.WaitGroup
+			for _, c := range []net.Conn{a, b} {
+				ends.Go(func() {
+					_, err := c.Read(make([]byte, 1))
+					assert.ErrorIs(t, err, syscall.ECONNRESET)
+					_ = c.Close()
+				})
+			}
+			network.Reset("a", "b")
+			ends.Wait()
+		}
 	})
 }
 

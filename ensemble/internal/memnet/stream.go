@@ -234,12 +234,17 @@ func (s *stream) afflict(f fault, deaf bool) {
 	s.wakeBoth()
 }
 
-// breakDown is a reset that neither end has asked for.
-func (s *stream) breakDown() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reset()
-	s.wakeBoth()
+// breakDown is a reset that neither end of a connection has asked for. Both ways break at one moment: an end that has seen one of them
+// break would close the other, and what was to be a reset there would be an orderly end.
+func breakDown(up, down *stream) {
+	for _, s := range []*stream{up, down} {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	for _, s := range []*stream{up, down} {
+		s.reset()
+		s.wakeBoth()
+	}
 }
 
 // putIn copies as much of p as there is room for into the ring.
