@@ -26,6 +26,7 @@ type generation struct {
 	events  <-chan zk.Event
 	start   time.Time
 	calls   sync.WaitGroup // the library's calls under way
+	unsafe  unsafeCalls    // some of them
 
 	ctx         context.Context // ends with the session, with its cause
 	cancel      context.CancelCauseFunc
@@ -274,6 +275,7 @@ func (g *generation) shutdown() {
 	graceful := g.attached && !lost(context.Cause(g.ctx))
 	g.mu.Unlock()
 	if graceful {
+		g.unsafe.wait(time.Second)
 		g.conn.Close()
 	} else {
 		// Ends within three seconds, the library's own bounds, most often at once. The next session does not wait for it, the client's

@@ -67,7 +67,7 @@ func (c *Client) createWithParents(ctx context.Context, path string, data []byte
 // create sends one create.
 func (c *Client) create(ctx context.Context, path string, data []byte, o *CreateOptions) (string, error) {
 	full, acl := c.absolute(path), c.aclOf(path, o.ACL)
-	op := operation{name: "create", path: path, size: createSize(full, data, acl), write: true}
+	op := operation{name: "create", path: path, size: createSize(full, data, acl), write: true, unsafe: o.Mode == Container || o.Mode.ttl()}
 	data = notNil(data)
 	made, err := run(ctx, c, op, func(conn *zk.Conn) (string, error) {
 		switch {
@@ -290,6 +290,8 @@ type operation struct {
 	path  string
 	size  int  // bytes of its strings and data; the fixed parts are below fixedSize
 	write bool // it must not be repeated when its outcome is open
+	// unsafe tells that the connection must not be closed under it, see unsafeCalls.
+	unsafe bool
 }
 
 // fixedSize bounds what a request takes beside its strings, data and lists: headers, lengths, flags, versions.
@@ -370,9 +372,20 @@ func try[T any](ctx context.Context, g *generation, op operation, fn func(*zk.Co
 		}
 		return none, err
 	}
+	if op.unsafe {
+		g.unsafe.enter() // before the call begins, so that whoever closes the connection behind its beginning knows
+		inner := fn
+		fn = func(conn *zk.Conn) (T, error) {
+			defer g.unsafe.leave()
+			return inner(conn)
+		}
+	}
 	v, err := call(ctx, g, fn)
 	if err == nil {
 		return v, nil
+	}
+	if op.unsafe && errors.Is(err, errNotBegun) {
+		g.unsafe.leave()
 	}
 	switch {
 	case errors.Is(err, errNotBegun):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -731,13 +732,16 @@ func TestCost(t *testing.T) {
 					}
 				}
 			}
+			if own := ops[0]; len(own) > 2 && own[0] == "create" {
+				slices.Sort(own[1:3]) // these two are asked for at once, and come in any order
+			}
 			return ops
 		}
 		require.NoError(t, mustLead(t, election(clients[0], "")).Resign(t.Context())) // the directory is there, the session kept
 		r := srv.Record()
 		require.NoError(t, mustLead(t, election(clients[0], "")).Resign(t.Context()))
 		synctest.Wait()
-		require.Equal(t, [3][]string{{"create", "getData", "getChildren2", "getChildren2", "delete"}}, asked(r))
+		require.Equal(t, [3][]string{{"create", "getChildren2", "getData", "getChildren2", "delete"}}, asked(r))
 
 		term := mustLead(t, election(clients[0], "anna"))
 		ben, carl := run(t, election(clients[1], "ben")), run(t, election(clients[2], "carl"))

@@ -3,6 +3,7 @@ package lock_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -23,7 +24,13 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		*runs = min(*runs, 2)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const path = "/locks/one"
 
@@ -312,13 +319,17 @@ func TestForeignChildrenAreLoggedOnce(t *testing.T) {
 // and work gets done. A holder is entitled until its context ends, or its session is over.
 func TestExclusionUnderTrouble(t *testing.T) {
 	var done atomic.Int64
-	for seed := range uint64(40) {
+	seeds := uint64(40)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { done.Add(trouble(t, seed)) })
 		})
 	}
 	t.Logf("%d times the lock was held", done.Load())
-	require.Greater(t, done.Load(), int64(1000))
+	require.Greater(t, done.Load(), int64(25*seeds))
 }
 
 func trouble(t *testing.T, seed uint64) int64 {
