@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -209,6 +210,24 @@ func (c *Chooser[T]) PickFor(key string) (Pick[T], error) {
 			i, s = j, f.slots[j]
 		}
 	}
+	s.outstanding.Add(1)
+	return Pick[T]{Entry: f.entries[i], chooser: c, slot: s}, nil
+}
+
+// PickOther chooses an instance for a request that was tried before, with these picks: one that it has not been at, by weight, whatever the
+// strategy is, which may be one that would stay with the same. It fails with ErrNone if there is no other.
+func (c *Chooser[T]) PickOther(tried ...Pick[T]) (Pick[T], error) {
+	f := c.now.Load()
+	key := rand.Uint64()
+	other := func(s *slot) bool { return !slices.ContainsFunc(tried, func(p Pick[T]) bool { return p.slot == s }) }
+	i := f.first(key, func(s *slot) bool { return s.mode.Load() != halfOpen && other(s) })
+	if i < 0 {
+		i = f.first(key, other) // which may be a bad one, and it is the last resort
+	}
+	if i < 0 {
+		return Pick[T]{}, ErrNone
+	}
+	s := f.slots[i]
 	s.outstanding.Add(1)
 	return Pick[T]{Entry: f.entries[i], chooser: c, slot: s}, nil
 }

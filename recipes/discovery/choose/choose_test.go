@@ -268,6 +268,41 @@ func TestPickFor(t *testing.T) {
 	})
 }
 
+// A request that is tried again gets to each instance once, also where the strategy stays with one; those that are half-open come last.
+func TestPickOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := listOf(some(4)...)
+		c := chosen(t, l, choose.Sticky(), &choose.Options{Failures: 1, MaxEjected: 0.25, Eject: time.Second})
+		bad := mustPick(t, c)
+		bad.Done(errDown)
+		time.Sleep(2 * time.Second)
+		synctest.Wait() // it is half-open
+		seen := map[string]int{}
+		var tried []choose.Pick[struct{}]
+		for range 4 {
+			p, err := c.PickOther(tried...)
+			require.NoError(t, err)
+			seen[p.Entry.ID]++
+			tried = append(tried, p)
+		}
+		require.Len(t, seen, 4)
+		require.Equal(t, bad.Entry.ID, tried[3].Entry.ID)
+		_, err := c.PickOther(tried...)
+		require.ErrorIs(t, err, choose.ErrNone)
+		for _, p := range tried {
+			p.Done(nil)
+		}
+
+		again := some(4) // of them one was started anew, which the request has not been at
+		again[2].Registered = time.Now()
+		l.set(again...)
+		p, err := c.PickOther(tried...)
+		require.NoError(t, err)
+		require.Same(t, again[2], p.Entry)
+		p.Done(nil)
+	})
+}
+
 func TestQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tagged := func(e *entry) { e.Tags = []string{"fast"} }

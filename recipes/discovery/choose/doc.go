@@ -25,12 +25,13 @@
 // or there are none, a request fails, with [ErrNone].
 //
 // A [Strategy] chooses one of the candidates for a request: [RoundRobin], [Random], [Weighted], [LeastOutstanding], [TwoChoices], [Sticky], or
-// the caller's own. [Chooser.PickFor] chooses by a key instead, so that the same key comes to the same instance as long as that is there.
-// An instance that is new, or has been ejected, gets its share little by little, with Options.SlowStart.
+// the caller's own. [Chooser.PickFor] chooses by a key instead, so that the same key comes to the same instance as long as that is there,
+// and [Chooser.PickOther] for a request that was tried elsewhere. An instance that is new, or has been ejected, gets its share little by little,
+// with Options.SlowStart.
 //
 // # Cost
 //
 // To pick and to be done takes no lock, no memory and no look at the clock, save while an instance is warming or half-open. RoundRobin, Random,
-// Weighted, TwoChoices and Sticky take the same time whatever the number of candidates; LeastOutstanding looks at each of them, and so does
-// PickFor. What changes the candidates costs in proportion to all instances, once.
+// Weighted, TwoChoices and Sticky take the same time whatever the number of candidates; LeastOutstanding looks at each of them, and so do
+// PickFor and PickOther. What changes the candidates costs in proportion to all instances, once.
 package choose
