@@ -46,7 +46,7 @@ var (
 
 	// public is what programs import.
 	public = append(under("recipes/", "barrier", "cache", "counter", "discovery", "discovery/catalog", "discovery/choose", "discovery/grpcresolver",
-		"discovery/health", "discovery/promsd", "group", "job", "leader", "lock", "lock/fence", "node", "partition", "queue", "ticket"),
+		"discovery/health", "discovery/promsd", "discovery/transport", "group", "job", "leader", "lock", "lock/fence", "node", "partition", "queue", "ticket"),
 		"client", "client/typed", "client/schema", "client/migrate", "ensemble", "ensemble/ensembletest")
 )
 
@@ -135,6 +135,7 @@ var house = []room{
 	{name: "recipes/discovery/choose", may: []string{"recipes/discovery"}, why: "who chooses knows who there is"},
 	{name: "recipes/discovery/catalog", may: []string{"recipes/discovery"}, why: "a door to HTTP, on discovery"},
 	{name: "recipes/discovery/promsd", may: []string{"recipes/discovery"}, why: "a door to Prometheus, on discovery"},
+	{name: "recipes/discovery/transport", may: []string{"recipes/discovery", "recipes/discovery/choose"}, why: "a door from HTTP, on discovery, and who chooses"},
 	{name: "recipes/discovery/grpcresolver", may: []string{"client", "recipes/discovery"}, beyond: []string{"github.com/cenkalti/backoff/v4", "google.golang.org/grpc"}, why: "a door to gRPC, on discovery"},
 	{name: "integration/...", may: append(public, "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance"), beyond: []string{"github.com/cenkalti/backoff/v4", "github.com/go-zookeeper/zk"}, why: "black box: public packages only"},
 	{name: "examples/...", may: public, why: "examples show the public packages"},
