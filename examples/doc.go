@@ -4,6 +4,7 @@
 //	go run ./examples/quickstart    # a lock that passes from hand to hand, and outlives a server
 //	go run ./examples/failover      # what servers do, and a program sees, when the leader is lost
 //	go run ./examples/scheduler     # a small service on several machines, and how to test one
+//	go run ./examples/microservices # services that find each other, while they are replaced, killed, and lose a server
 //
 // Then there is one for each thing that programs agree on:
 //
