@@ -426,7 +426,6 @@ func TestWhatCounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := discovery.NewRegistry[struct{}](e.Connect(t), "/"+strings.ReplaceAll(name, " ", "-"), nil)
 			var bad atomic.Bool
-			bad.Store(true)
 			serve(t, r, "a", func(w http.ResponseWriter, req *http.Request) {
 				if bad.Load() {
 					test.handler(w, req)
@@ -436,6 +435,8 @@ func TestWhatCounts(t *testing.T) {
 			})
 			serve(t, r, "b", echo("b"))
 			c := connect(t, r, &transport.Options{Strategy: ordered, Choose: &choose.Options{Failures: 1}})
+			require.Equal(t, "a ", mustGet(t, c))
+			bad.Store(true)
 			test.request(c)
 			bad.Store(false)
 			want := "a "
