@@ -36,6 +36,11 @@ type held struct {
 
 	mu    sync.Mutex
 	holds int // which are not released
+
+	among sync.Mutex // guards groups
+	// groups are the Holds it is one of. Their contexts end before the node is removed, and not some time later, as would those that were told
+	// by a goroutine: by then somebody else could hold it.
+	groups map[*Holds]bool
 }
 
 // hold makes a hold of a ticket whose turn it is.
@@ -51,7 +56,37 @@ func (l *line) hold(s *standing) *Hold {
 }
 
 // expire ends what was held for too long. The node is removed in the background, and nobody waits for the holder.
-func (h *held) expire() { h.ticket.Abandon(ErrMaxHold) }
+func (h *held) expire() {
+	h.endGroups(ErrMaxHold)
+	h.ticket.Abandon(ErrMaxHold)
+}
+
+func (h *held) joins(group *Holds) {
+	h.among.Lock()
+	defer h.among.Unlock()
+	if h.groups == nil {
+		h.groups = make(map[*Holds]bool)
+	}
+	h.groups[group] = true
+}
+
+func (h *held) leaves(group *Holds) {
+	h.among.Lock()
+	defer h.among.Unlock()
+	delete(h.groups, group)
+}
+
+// endGroups ends the contexts of those it is one of, with that cause, or its own if it has ended already.
+func (h *held) endGroups(cause error) {
+	if own := context.Cause(h.ticket.Context()); own != nil {
+		cause = own
+	}
+	h.among.Lock()
+	defer h.among.Unlock()
+	for group := range h.groups {
+		group.cancel(cause)
+	}
+}
 
 // another makes one more hold, which was counted.
 func (h *held) another() *Hold {
@@ -157,5 +192,6 @@ func (h *Hold) Release(ctx context.Context) error {
 		h.cancel(ErrReleased)
 		return nil
 	}
+	h.held.endGroups(ErrReleased)
 	return h.held.ticket.Return(ctx)
 }

@@ -25,6 +25,10 @@ func together(all []*Hold) *Holds {
 		ctx := one.Context()
 		context.AfterFunc(ctx, func() { h.cancel(context.Cause(ctx)) }) // it ends: with Release, at the latest with the session
 	}
+	for _, one := range all {
+		one.held.joins(h)
+	}
+	_ = h.Context().Err() // one may have ended before it was known to be one of these
 	return h
 }
 
@@ -84,7 +88,11 @@ func (h *Holds) Guard() []client.Op {
 
 // Release gives all up, as Hold.Release does with one: it returns when the nodes of all are certainly gone. It fails if one of them does.
 func (h *Holds) Release(ctx context.Context) error {
-	return each(h.all, func(_ int, one *Hold) error { return one.Release(ctx) })
+	return each(h.all, func(_ int, one *Hold) error {
+		err := one.Release(ctx)
+		one.held.leaves(h)
+		return err
+	})
 }
 
 // each does the same to all, at once, and returns when all is done. The error is that of the first in order which has failed.

@@ -406,3 +406,24 @@ func TestSemaphoreInTrouble(t *testing.T) {
 		requirePermits(t, newSemaphore(t, r.ensemble, n), 0, 0)
 	})
 }
+
+// Permits that were held for too long are not held any more by the time somebody else holds one of them, also for who waits for the end of them
+// all together.
+func TestPermitsEndBeforeAnotherHasOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := startServer(t)
+		c, other := e.Connect(t), newSemaphore(t, e, 8)
+		for range 100 {
+			h := mustAcquire(t, lock.NewSemaphore(c, path, 8, &lock.Options{MaxHold: time.Second}), 8)
+			next := mustAcquire(t, other, 1)
+			select {
+			case <-h.Context().Done():
+				require.ErrorIs(t, context.Cause(h.Context()), lock.ErrMaxHold)
+			default:
+				t.Fatal("it is held twice")
+			}
+			require.NoError(t, next.Release(t.Context()))
+			require.NoError(t, h.Release(t.Context()))
+		}
+	})
+}
