@@ -28,7 +28,7 @@ func (c *Client) MultiOnce(ctx context.Context, dir string, ops ...Op) ([]Result
 		return nil, &Error{Op: "multi", Err: reason(err)}
 	}
 	results, err := outlive(ctx, s, func(work context.Context) ([]Result, error) {
-		mark := join(dir, protectedPrefix+NewProtectionID()+"-mark")
+		mark := Join(dir, protectedPrefix+NewProtectionID()+"-mark")
 		results, err := multiOnce(work, c.In(s), dir, mark, ops, func() bool { return ctx.Err() == nil })
 		if err == nil || errors.Is(err, ErrUnknown) {
 			_ = s.Go(func(life context.Context) { reap(life, c.In(s), mark) }) // if the session is over, so is the mark

@@ -58,6 +58,15 @@ func (c *Client) Sub(dir string) (*Client, error) {
 	return &Client{core: c.core, base: strings.TrimSuffix(c.absolute(dir), "/"), pin: c.pin}, nil
 }
 
+// Join returns the path of a node by its directory's and its own name: also below "/", where no second slash belongs. It does not tidy up as
+// path.Join does, so that a path which is none stays one, and is refused.
+func Join(dir, name string) string {
+	if dir == "/" {
+		return dir + name
+	}
+	return dir + "/" + name
+}
+
 // parentOf returns the path of a node's parent; the root is its own.
 func parentOf(path string) string {
 	i := strings.LastIndexByte(path, '/')

@@ -127,7 +127,7 @@ func outlive[T any](
 // All its tries run in one session.
 func protect(ctx context.Context, view *Client, path string, data []byte, o *CreateOptions, id string) (string, error) {
 	dir, base := parentOf(path), path[strings.LastIndexByte(path, '/')+1:]
-	named := join(dir, protectedPrefix+id+"-"+base)
+	named := Join(dir, protectedPrefix+id+"-"+base)
 	for {
 		made, err := view.createWithParents(ctx, named, data, o)
 		if !errors.Is(err, ErrUnknown) || ctx.Err() != nil || view.pin.Err() != nil {
@@ -198,15 +198,8 @@ func (c *Client) FindProtected(ctx context.Context, dir, id string) (path string
 	}
 	for _, name := range names {
 		if found, _, ok := ParseProtected(name); ok && found == id {
-			return join(dir, name), true, nil
+			return Join(dir, name), true, nil
 		}
 	}
 	return "", false, nil
-}
-
-func join(dir, name string) string {
-	if dir == "/" {
-		return dir + name
-	}
-	return dir + "/" + name
 }

@@ -442,7 +442,7 @@ func (n *treeNode) add(name string) *treeNode {
 	if n.children == nil {
 		n.children = make(map[string]*treeNode)
 	}
-	child := &treeNode{path: join(n.path, name), level: n.level + 1, parent: n}
+	child := &treeNode{path: Join(n.path, name), level: n.level + 1, parent: n}
 	n.children[name] = child
 	return child
 }

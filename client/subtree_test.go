@@ -79,7 +79,7 @@ func (w *world) change(r *rand.Rand) {
 	path := paths[r.IntN(len(paths))]
 	switch r.IntN(8) {
 	case 0, 1, 2, 3:
-		child := join(path, string(rune('a'+r.IntN(3))))
+		child := Join(path, string(rune('a'+r.IntN(3))))
 		if path == "/" {
 			child = "/r"
 		}

@@ -90,7 +90,7 @@ func (c *Client) walk(ctx context.Context, path string, most int, bounded bool) 
 					err = nil
 				}
 				for _, name := range names {
-					lists[i] = append(lists[i], join(parent, name))
+					lists[i] = append(lists[i], Join(parent, name))
 				}
 				errs[i] = err
 			})

@@ -55,7 +55,7 @@ func (r *runner) read(ctx context.Context, names []string) (*metadata, error) {
 	}
 	m := &metadata{there: true}
 	for i, name := range names {
-		data, _, err := r.c.Get(ctx, join(r.dir, name))
+		data, _, err := r.c.Get(ctx, client.Join(r.dir, name))
 		if err != nil {
 			return nil, r.fail(&r.steps[i], err)
 		}

@@ -78,9 +78,9 @@ func Apply(ctx context.Context, c *client.Client, metadataPath string, set Set, 
 	if err != nil {
 		return nil, &Error{Set: set.ID, Err: err}
 	}
-	r := &runner{c: c, set: set.ID, dir: join(metadataPath, set.ID), steps: steps}
+	r := &runner{c: c, set: set.ID, dir: client.Join(metadataPath, set.ID), steps: steps}
 	if opts.LockPath != "" {
-		r.leases = join(join(opts.LockPath, set.ID), leasesName)
+		r.leases = client.Join(client.Join(opts.LockPath, set.ID), leasesName)
 	}
 	if opts.DryRun {
 		return r.missing(ctx)
@@ -254,7 +254,7 @@ func (r *runner) apply(ctx context.Context, m *metadata, s *step) (done bool, er
 		return false, err
 	}
 	index, session := len(m.records), r.c.Session()
-	record := client.CreateOp(join(r.dir, metaName(m.next)), s.hash, nil)
+	record := client.CreateOp(client.Join(r.dir, metaName(m.next)), s.hash, nil)
 	results, err := r.c.Multi(ctx, slices.Concat(proof, []client.Op{record}, s.ops)...)
 	if err == nil {
 		return true, nil
@@ -311,11 +311,4 @@ func pause(ctx context.Context, doubts int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-func join(dir, name string) string {
-	if dir == "/" {
-		return dir + name
-	}
-	return dir + "/" + name
 }

@@ -106,7 +106,7 @@ func (d *Double) failed(op string, err error) error {
 	return &client.Error{Op: op, Path: d.path, Err: err}
 }
 
-func (d *Double) child(name string) string { return strings.TrimSuffix(d.path, "/") + "/" + name }
+func (d *Double) child(name string) string { return client.Join(d.path, name) }
 
 // member is one who is there, in one session.
 type member struct {

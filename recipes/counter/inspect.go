@@ -3,7 +3,6 @@ package counter
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
@@ -65,7 +64,7 @@ func (v *Value[T]) changes(ctx context.Context) (all []Change, err error) {
 		return nil, err
 	}
 	for _, name := range names {
-		path := strings.TrimSuffix(marks(v.Path()), "/") + "/" + name
+		path := client.Join(marks(v.Path()), name)
 		stat, there, err := v.client.Exists(ctx, path)
 		if err != nil {
 			return nil, err

@@ -139,7 +139,7 @@ func (r *Registry[T]) dir(service string) (string, error) {
 	if !isName(service) {
 		return "", fmt.Errorf("%w: name of a service %q", client.ErrBadArguments, service)
 	}
-	return strings.TrimSuffix(r.base, "/") + "/" + service, nil
+	return client.Join(r.base, service), nil
 }
 
 // path returns the path of an instance, of a sequential one without number.

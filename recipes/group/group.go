@@ -82,7 +82,7 @@ func (g *Group) Inspect(ctx context.Context) ([]Member, error) {
 	}
 	var all []Member
 	for _, name := range names {
-		path := join(g.path, name)
+		path := client.Join(g.path, name)
 		data, stat, err := g.client.Get(ctx, path)
 		switch {
 		case errors.Is(err, client.ErrNoNode):
@@ -128,5 +128,3 @@ func (g *Group) failed(op string, err error) error {
 	}
 	return &client.Error{Op: op, Path: g.path, Err: err}
 }
-
-func join(dir, name string) string { return strings.TrimSuffix(dir, "/") + "/" + name }

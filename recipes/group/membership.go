@@ -53,7 +53,7 @@ func (g *Group) Join(ctx context.Context, id string, payload []byte) (*Membershi
 		opts.Patience = s.Timeout() / 5 * 6
 	}
 	name, data := g.opts.Layout.node(id, payload)
-	n, err := node.Keep(ctx, g.client, join(g.path, name), data, opts)
+	n, err := node.Keep(ctx, g.client, client.Join(g.path, name), data, opts)
 	if err != nil {
 		return nil, g.failed("join", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
 )
 
@@ -71,7 +72,7 @@ func (v *View) Members() []Member {
 // Member returns the member with an id, and whether there is one; of several, which only kazoo's layouts allow, the longest-serving.
 func (v *View) Member(id string) (Member, bool) {
 	if v.group.opts.Layout == MemberLayout {
-		n, ok := v.mirror.Get(join(v.group.path, id))
+		n, ok := v.mirror.Get(client.Join(v.group.path, id))
 		if !ok || id == "" {
 			return Member{}, false
 		}

@@ -105,7 +105,7 @@ func (e *Election) Inspect(ctx context.Context) (State, error) {
 		return State{}, e.failed("inspect", err)
 	}
 	if next, ok := strings.CutPrefix(string(data), note); ok {
-		next = join(e.path, next)
+		next = client.Join(e.path, next)
 		if slices.IndexFunc(s.Candidates, func(p Participant) bool { return p.Path == next }) > 0 {
 			s.Next = next
 		}
@@ -196,7 +196,7 @@ func (e *Election) first(ctx context.Context, line []ticket.Place, watch bool) (
 func (e *Election) read(ctx context.Context, place ticket.Place, watch bool) (p Participant, w *client.Watch, err error) {
 	var data []byte
 	var stat client.Stat
-	path := join(e.path, place.Name)
+	path := client.Join(e.path, place.Name)
 	if watch {
 		data, stat, w, err = e.client.GetW(ctx, path)
 	} else {
@@ -235,11 +235,4 @@ func (e *Election) observed(op string, err error) error {
 		return nil
 	}
 	return e.failed(op, err)
-}
-
-func join(dir, name string) string {
-	if dir == "/" {
-		return dir + name
-	}
-	return dir + "/" + name
 }

@@ -274,7 +274,7 @@ func TestPutThatFails(t *testing.T) {
 		ctx := t.Context()
 		e := ensembletest.Start(t, 1, nil)
 		c := e.Connect(t)
-		_, err := c.Create(ctx, "/work", nil, nil)
+		_, err := c.Create(ctx, "/app", nil, nil)
 		require.NoError(t, err)
 		_, err = c.Create(ctx, path, nil, &client.CreateOptions{ACL: client.WorldACL(client.PermRead | client.PermAdmin)})
 		require.NoError(t, err)

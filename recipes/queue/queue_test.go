@@ -17,7 +17,7 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/queue"
 )
 
-const path = "/work/queue"
+const path = "/app/queue"
 
 func mustPut(t *testing.T, q *queue.Queue, items ...queue.Item) {
 	t.Helper()

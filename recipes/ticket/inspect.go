@@ -76,7 +76,7 @@ func readAll(ctx context.Context, c *client.Client, dir string, of []Place) ([]*
 	for i, p := range of {
 		room <- struct{}{}
 		wg.Go(func() {
-			all[i], errs[i] = read(ctx, c, join(dir, p.Name), p)
+			all[i], errs[i] = read(ctx, c, client.Join(dir, p.Name), p)
 			<-room
 		})
 	}

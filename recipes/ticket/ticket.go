@@ -165,7 +165,7 @@ func (t *Ticket) join(ctx context.Context) error {
 // create makes the node, reads what the server says about it, and starts to watch over it. The line is read at the same time, since whoever
 // took a ticket will want to know. When it fails with a node in the line, it leaves none.
 func (t *Ticket) create(life context.Context) error {
-	path, err := t.view.Create(life, join(t.dir, t.opts.Label+t.markers[0]), t.opts.Data, &client.CreateOptions{
+	path, err := t.view.Create(life, client.Join(t.dir, t.opts.Label+t.markers[0]), t.opts.Data, &client.CreateOptions{
 		Mode:      client.EphemeralSequential,
 		ACL:       t.opts.ACL,
 		Parents:   client.ContainerParents,
@@ -174,7 +174,7 @@ func (t *Ticket) create(life context.Context) error {
 	if err != nil {
 		return err
 	}
-	place, ok := Parse(path[len(join(t.dir, "")):], t.markers[0])
+	place, ok := Parse(path[len(client.Join(t.dir, "")):], t.markers[0])
 	if !ok {
 		return &client.Error{Op: "take", Path: path, Err: fmt.Errorf("%w: the server made a name that is no ticket's", client.ErrDataInconsistency)}
 	}
@@ -256,7 +256,7 @@ func (t *Ticket) seen(s stand) {
 }
 
 // Path returns the path of the ticket's node.
-func (t *Ticket) Path() string { return join(t.dir, t.Place().Name) }
+func (t *Ticket) Path() string { return client.Join(t.dir, t.Place().Name) }
 
 // Place returns the ticket as others see it. It changes when the ticket is exchanged.
 func (t *Ticket) Place() Place {
@@ -338,7 +338,7 @@ func (t *Ticket) aheadIn(ctx context.Context, names []string) ([]Place, error) {
 func (t *Ticket) older(ctx context.Context, twins []Place) ([]Place, error) {
 	created := make(map[string]int64)
 	for _, p := range twins {
-		stat, exists, err := t.view.Exists(ctx, join(t.dir, p.Name))
+		stat, exists, err := t.view.Exists(ctx, client.Join(t.dir, p.Name))
 		if err != nil {
 			return nil, err
 		}
@@ -479,7 +479,7 @@ type sight struct {
 // look looks at a node of the line and sets a watch on it. It reads the data rather than asking for existence, which would leave a watch
 // for the node's creation behind; existence is the way out where the data may not be read.
 func (t *Ticket) look(ctx context.Context, p Place) (s sight, err error) {
-	path := join(t.dir, p.Name)
+	path := client.Join(t.dir, p.Name)
 	s.data, s.stat, s.watch, err = t.view.GetW(ctx, path)
 	if errors.Is(err, client.ErrNoAuth) {
 		var exists bool
@@ -507,11 +507,13 @@ func (t *Ticket) Exchange(ctx context.Context, marker string) error {
 	if err != nil || old == next {
 		return err
 	}
-	failed := func(err error) error { return &client.Error{Op: "exchange", Path: join(t.dir, old.Name), Err: err} }
+	failed := func(err error) error {
+		return &client.Error{Op: "exchange", Path: client.Join(t.dir, old.Name), Err: err}
+	}
 	for doubt := false; ; {
 		_, err := t.view.Multi(ctx,
-			client.CreateOp(join(t.dir, next.Name), t.opts.Data, &client.CreateOptions{Mode: client.Ephemeral, ACL: t.opts.ACL}),
-			client.DeleteOp(join(t.dir, old.Name), client.AnyVersion))
+			client.CreateOp(client.Join(t.dir, next.Name), t.opts.Data, &client.CreateOptions{Mode: client.Ephemeral, ACL: t.opts.ACL}),
+			client.DeleteOp(client.Join(t.dir, old.Name), client.AnyVersion))
 		switch {
 		case err == nil, errors.Is(err, client.ErrNodeExists): // nobody else makes this name
 			t.seen(stand{place: next})
@@ -542,10 +544,10 @@ func (t *Ticket) exchange(marker string) (old, next Place, err error) {
 	old = t.stand.place
 	switch {
 	case t.ctx.Err() != nil: // Return may have begun, and not know of another node to remove
-		return old, next, &client.Error{Op: "exchange", Path: join(t.dir, old.Name), Err: context.Cause(t.ctx)}
+		return old, next, &client.Error{Op: "exchange", Path: client.Join(t.dir, old.Name), Err: context.Cause(t.ctx)}
 	case !slices.Contains(t.markers, marker):
 		err = fmt.Errorf("%w: no marker of this line: %q", client.ErrBadArguments, marker)
-		return old, next, &client.Error{Op: "exchange", Path: join(t.dir, old.Name), Err: err}
+		return old, next, &client.Error{Op: "exchange", Path: client.Join(t.dir, old.Name), Err: err}
 	case old.Marker == marker:
 		return old, old, nil
 	}
@@ -604,7 +606,7 @@ func (t *Ticket) leave(reason error) {
 // first is gone no exchange succeeds any more. The names are this ticket's alone, so to delete once more can hit nobody else.
 func (t *Ticket) remove(life context.Context) error {
 	for _, s := range t.stands() {
-		if err := t.removeNode(life, join(t.dir, s.place.Name)); err != nil {
+		if err := t.removeNode(life, client.Join(t.dir, s.place.Name)); err != nil {
 			return err
 		}
 	}
@@ -652,11 +654,4 @@ func Line(ctx context.Context, c *client.Client, dir string, markers ...string) 
 	}
 	line, _ := places(names, markers)
 	return line, nil
-}
-
-func join(dir, name string) string {
-	if dir == "/" {
-		return dir + name
-	}
-	return dir + "/" + name
 }

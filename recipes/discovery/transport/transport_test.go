@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -476,7 +477,7 @@ func TestDrain(t *testing.T) {
 	}
 	fleet := []one{start(0), start(1)}
 	c := connect(t, registryOf(e.Connect(t)), nil)
-	requests := load(t, c, func(err error) { t.Error(err) })
+	_, requests := load(t, c, func(err error) { t.Error(err) })
 	for n := range 6 {
 		old := fleet[0]
 		fleet = append(fleet[1:], start(n+2))
@@ -496,18 +497,18 @@ func TestCrash(t *testing.T) {
 	}
 	c := connect(t, registryOf(e.Connect(t)), nil)
 	var failed atomic.Int64
-	requests := load(t, c, func(err error) {
+	more, requests := load(t, c, func(err error) {
 		failed.Add(1)
 		if !strings.Contains(err.Error(), "Post") {
 			t.Error(err)
 		}
 	})
 	for _, dead := range fleet[:2] {
-		time.Sleep(20 * time.Millisecond) // requests are made
+		more()
 		require.NoError(t, dead.Listener.Close())
 		dead.CloseClientConnections()
 	}
-	time.Sleep(20 * time.Millisecond)
+	more()
 	total := requests()
 	t.Logf("%d of %d requests failed", failed.Load(), total)
 	require.LessOrEqual(t, failed.Load(), int64(2*callers), "no more than there were at the two")
@@ -518,11 +519,13 @@ func TestCrash(t *testing.T) {
 
 const callers = 4
 
-// load makes requests, half of which may not be repeated, until the function it returns is called, which tells how many there were.
-func load(t *testing.T, c *http.Client, failed func(error)) (stop func() int64) {
+// load makes requests, half of which may not be repeated, until stop is called, which tells how many there were. more waits until there
+// were some more.
+func load(t *testing.T, c *http.Client, failed func(error)) (more func(), stop func() int64) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	var made atomic.Int64
+	each := make(chan struct{}) // taken by who waits for more
 	for range callers {
 		all.Go(func() { // ends with ctx
 			for i := 0; ctx.Err() == nil; i++ {
@@ -536,11 +539,19 @@ func load(t *testing.T, c *http.Client, failed func(error)) (stop func() int64) 
 					failed(fmt.Errorf("status %d", status))
 				}
 				made.Add(1)
-				time.Sleep(time.Millisecond)
+				select {
+				case each <- struct{}{}:
+				case <-time.After(time.Millisecond): // it is to be a load, and not all that the machine can do
+				}
 			}
 		})
 	}
-	return func() int64 {
+	more = func() {
+		for range 10 * callers {
+			<-each
+		}
+	}
+	return more, func() int64 {
 		cancel()
 		all.Wait()
 		return made.Load()
@@ -562,21 +573,33 @@ func TestOutage(t *testing.T) {
 	defer end()
 	_, _, err := do(c, request(short, http.MethodGet, "http://other/", nil))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	waiting := make(chan error, 2)
-	for range 2 {
-		go func() { // ends with the answer
-			_, _, err := do(c, request(t.Context(), http.MethodGet, "http://other/", nil))
-			waiting <- err
-		}()
-	}
-	time.Sleep(10 * time.Millisecond)
 	instances.Close()
-	instances.Close()
-	for range 2 {
-		require.ErrorIs(t, <-waiting, transport.ErrClosed)
-	}
 	_, _, err = do(c, request(t.Context(), http.MethodGet, "http://mail/", nil))
 	require.ErrorIs(t, err, transport.ErrClosed)
+}
+
+// Who waits for a service to be looked up, while the servers are away, is told when the transport is closed.
+func TestCloseEndsLookups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		instances := transport.New(registryOf(e.Connect(t)), nil)
+		c := &http.Client{Transport: instances}
+		require.NoError(t, e.Servers()[0].Stop())
+		waiting := make(chan error, 2)
+		for range 2 {
+			go func() { // ends with the answer
+				_, _, err := do(c, request(t.Context(), http.MethodGet, "http://other/", nil))
+				waiting <- err
+			}()
+		}
+		time.Sleep(10 * time.Second)
+		require.Empty(t, waiting)
+		instances.Close()
+		instances.Close()
+		for range 2 {
+			require.ErrorIs(t, <-waiting, transport.ErrClosed)
+		}
+	})
 }
 
 // Nobody is there until somebody is, and when the client is closed that is said.
