@@ -41,6 +41,9 @@
 // as long as their session lives, and repeat what had no effect; so they happen exactly once. Reads are repeated after a broken
 // connection until their context ends; Options.Retry sets the pace.
 //
+// Requests of several goroutines are under way at the same time. Where one wants to know how a directory looks with the node it makes there,
+// [Client.CreateAndList] asks for both in one round trip.
+//
 // # Watches
 //
 // [Client.GetW], [Client.ExistsW] and [Client.ChildrenW] read and return a [Watch], which wakes once when what was read may

@@ -51,8 +51,9 @@ type generation struct {
 	granted  grant              // by the last handshake
 	stay     context.CancelFunc // ends the search for a majority; nil when there is none
 	watches  watches
-	ledger   ledger // has a mutex of its own
-	confirms bool   // the server confirmed the end of the session
+	listings map[string]*listing // by the path that is to be created
+	ledger   ledger              // has a mutex of its own
+	confirms bool                // the server confirmed the end of the session
 }
 
 func newGeneration(c *core, number int) *generation {
@@ -123,6 +124,7 @@ func (g *generation) adopt(conn net.Conn, limit time.Time) (net.Conn, error) {
 		g.mu.Unlock()
 	}
 	t.wanted, t.sends, t.hears, t.reconfigured = g.wanted, g.ledger.sends, g.ledger.hears, g.core.madeConfigs.hears
+	t.listing = g.expected
 	t.readOnly, t.refused = g.core.opts.ReadOnly, g.core.noteDialError
 	t.written, t.reading = g.room.grow, func() { g.room.receive(t.maxFrame) }
 	g.room.receive(int(firstBuffer))

@@ -21,20 +21,32 @@ const AnyVersion = -1
 // A create that ends with ErrUnknown may have made the node. A protected one finds out by itself as long as its session lives and ctx
 // allows, and is undone after that.
 func (c *Client) Create(ctx context.Context, path string, data []byte, opts *CreateOptions) (string, error) {
+	made, err := c.make(ctx, path, data, opts, false)
+	return made.Path, err
+}
+
+// make is Create, and CreateAndList for a view of one session.
+func (c *Client) make(ctx context.Context, path string, data []byte, opts *CreateOptions, list bool) (Created, error) {
 	if opts == nil {
 		opts = &CreateOptions{}
 	}
-	o := *opts
+	o := creation{CreateOptions: *opts, list: list}
 	if err := o.check(path); err != nil {
-		return "", &Error{Op: "create", Path: path, Err: err}
+		return Created{}, &Error{Op: "create", Path: path, Err: err}
 	}
 	if err := c.permit(&Intent{Op: "create", Path: path, Mode: o.Mode, Data: data, ACL: c.aclOf(path, o.ACL)}); err != nil {
-		return "", err
+		return Created{}, err
 	}
 	if o.Protected {
 		return c.createProtected(ctx, path, data, &o)
 	}
 	return c.createWithParents(ctx, path, data, &o)
+}
+
+// creation is how a node is created, and whether its directory is to be listed, too.
+type creation struct {
+	CreateOptions
+	list bool // the client is a view of one session
 }
 
 func (o *CreateOptions) check(path string) error {
@@ -52,24 +64,24 @@ func (o *CreateOptions) check(path string) error {
 }
 
 // createWithParents creates, and as long as the parent is what is missing, makes it and tries again.
-func (c *Client) createWithParents(ctx context.Context, path string, data []byte, o *CreateOptions) (string, error) {
+func (c *Client) createWithParents(ctx context.Context, path string, data []byte, o *creation) (Created, error) {
 	for {
 		made, err := c.create(ctx, path, data, o)
 		if o.Parents == NoParents || !errors.Is(err, ErrNoNode) {
 			return made, err
 		}
-		if err := c.makeDir(ctx, parentOf(path), o); err != nil {
-			return "", err
+		if err := c.makeDir(ctx, parentOf(path), &o.CreateOptions); err != nil {
+			return Created{}, err
 		}
 	}
 }
 
 // create sends one create.
-func (c *Client) create(ctx context.Context, path string, data []byte, o *CreateOptions) (string, error) {
+func (c *Client) create(ctx context.Context, path string, data []byte, o *creation) (Created, error) {
 	full, acl := c.absolute(path), c.aclOf(path, o.ACL)
 	op := operation{name: "create", path: path, size: createSize(full, data, acl), write: true, unsafe: o.Mode == Container || o.Mode.ttl()}
 	data = notNil(data)
-	made, err := run(ctx, c, op, func(conn *zk.Conn) (string, error) {
+	send := func(conn *zk.Conn) (string, error) {
 		switch {
 		case o.Mode == Container:
 			return conn.CreateContainer(full, data, zk.FlagContainer, libraryACL(acl))
@@ -77,11 +89,19 @@ func (c *Client) create(ctx context.Context, path string, data []byte, o *Create
 			return conn.CreateTTL(full, data, int32(o.Mode), libraryACL(acl), o.TTL)
 		}
 		return conn.Create(full, data, int32(o.Mode), libraryACL(acl))
-	})
-	if err != nil {
-		return "", err
 	}
-	return c.relative(made), nil
+	var made Created
+	var err error
+	if o.list {
+		made, err = runListed(ctx, c, op, full, send)
+	} else {
+		made.Path, err = run(ctx, c, op, send)
+	}
+	if err != nil {
+		return Created{}, err
+	}
+	made.Path = c.relative(made.Path)
+	return made, nil
 }
 
 // makeDir makes a node that is only there to have children, and those above it. Somebody else making it at the same time is as good, and
@@ -102,7 +122,7 @@ func (c *Client) makeDir(ctx context.Context, path string, o *CreateOptions) err
 		return err
 	}
 	for {
-		_, err := c.create(ctx, path, nil, &dir)
+		_, err := c.create(ctx, path, nil, &creation{CreateOptions: dir})
 		switch {
 		case err == nil, errors.Is(err, ErrNodeExists):
 			return nil

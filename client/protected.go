@@ -54,26 +54,26 @@ func isProtectionID(s string) bool {
 
 // createProtected creates a node whose name tells which create made it, and sees to it that a lost answer leaves neither doubt nor a
 // second node. A create whose caller leaves is undone, unless the caller has an id to look for it.
-func (c *Client) createProtected(ctx context.Context, path string, data []byte, o *CreateOptions) (string, error) {
+func (c *Client) createProtected(ctx context.Context, path string, data []byte, o *creation) (Created, error) {
 	s, err := c.AwaitSession(ctx)
 	if err != nil {
-		return "", &Error{Op: "create", Path: path, Err: reason(err)}
+		return Created{}, &Error{Op: "create", Path: path, Err: reason(err)}
 	}
 	if o.ProtectionID != "" {
 		return protect(ctx, c.In(s), path, data, o, o.ProtectionID)
 	}
 	id := NewProtectionID()
-	made, err := outlive(ctx, s, func(work context.Context) (string, error) {
+	made, err := outlive(ctx, s, func(work context.Context) (Created, error) {
 		made, err := protect(work, c.In(s), path, data, o, id)
 		if errors.Is(err, ErrUnknown) && !o.Mode.ephemeral() { // an ephemeral one ends with the session
 			c.reapLater(s, parentOf(path), id)
 		}
 		return made, err
-	}, func(life context.Context, made string, err error) {
+	}, func(life context.Context, made Created, err error) {
 		if err != nil {
 			return
 		}
-		reap(life, c.In(s), made)
+		reap(life, c.In(s), made.Path)
 		if life.Err() != nil && !o.Mode.ephemeral() {
 			c.reapLater(s, parentOf(path), id)
 		}
@@ -125,7 +125,7 @@ func outlive[T any](
 
 // protect makes a node with an id in its name, and asks, in the same session and behind a sync, whether it is there when the answer is lost.
 // All its tries run in one session.
-func protect(ctx context.Context, view *Client, path string, data []byte, o *CreateOptions, id string) (string, error) {
+func protect(ctx context.Context, view *Client, path string, data []byte, o *creation, id string) (Created, error) {
 	dir, base := parentOf(path), path[strings.LastIndexByte(path, '/')+1:]
 	named := Join(dir, protectedPrefix+id+"-"+base)
 	for {
@@ -137,9 +137,9 @@ func protect(ctx context.Context, view *Client, path string, data []byte, o *Cre
 		switch {
 		case lookErr != nil:
 			// The create has failed with an outcome that stays unknown.
-			return "", &Error{Op: "create", Path: path, Err: fmt.Errorf("%w; looking for it: %w", reason(err), reason(lookErr))}
+			return Created{}, &Error{Op: "create", Path: path, Err: fmt.Errorf("%w; looking for it: %w", reason(err), reason(lookErr))}
 		case ok:
-			return found, nil
+			return Created{Path: found}, nil
 		}
 	}
 }

@@ -34,7 +34,7 @@ const opReconfig = 16
 
 // tap is a connection to a server that is read and written along as the library uses it. From the frames passing by it learns what the
 // library keeps to itself: what the server granted, when one with a majority was last heard, whether the end of the session was
-// confirmed, and what configuration a reconfiguration has made. Beyond that it does four things the library does badly or not at all.
+// confirmed, and what configuration a reconfiguration has made. Beyond that it does five things the library does badly or not at all.
 //
 // It bounds the handshake. The library waits up to ten times its read timeout for the first bytes of the server's answer, and
 // without any bound for the rest of it. It also reads an answer that is too short for one, such as the bare refusal of a read-only
@@ -45,6 +45,8 @@ const opReconfig = 16
 // It sets the watches: where one is wanted, it puts the flag into a read that the library sends without. So the library has no watches of
 // its own. It would set them again on the next connection, claiming to have seen a transaction that its reader may be moving at
 // that moment, unsynchronised; what happened in between can be lost by that. Our watches all wake after a reconnect instead.
+//
+// It asks for the list of a directory in the same breath as for a new node in it, see CreateAndList, and keeps that answer to itself.
 //
 // It takes care of answers that are larger than agreed on. The library would end the connection, for all who wait on it, and once more when
 // the one who asked asks again. Here he gets an error, and the others their answers.
@@ -66,6 +68,9 @@ type tap struct {
 	written  func()                // after the handshake: a request was written, by the goroutine that writes
 	reading  func()                // the goroutine that reads answers asks for the first one
 
+	listing func(path []byte) *listing // what a create is to bring beside its path; nil: nothing
+	pairs   pairs
+
 	reconfigured func(body []byte) // a reconfiguration succeeded, and this is the answer behind its header
 
 	shaken    atomic.Bool  // the answer to the handshake is complete
@@ -73,12 +78,12 @@ type tap struct {
 	open      atomic.Int32 // reconfigurations written and not answered: seldom any
 	reconfigs sync.Map     // their xids
 
-	flagged []byte // the writer's: a request with its watch set
+	flagged []byte // the writer's: a request as it goes out, if that is not as the library made it
 
 	// Used by the reader only: buf[next:whole] are complete frames not handed on yet, buf[whole:] the beginning of one.
 	buf         []byte
 	next, whole int
-	skip        int   // how many bytes that come next belong to an answer that was too large
+	skip        int   // how many bytes that come next are not for the library
 	failed      error // the connection's end; handed on behind the last whole frame
 	minority    bool  // the server only reads
 	begun       bool  // reading was called
@@ -143,7 +148,13 @@ func (t *tap) cut() error {
 			if len(rest) < 4+replyHeader {
 				return nil
 			}
-			if int32(binary.BigEndian.Uint32(rest[4:])) > 0 {
+			xid := int32(binary.BigEndian.Uint32(rest[4:]))
+			if one := t.pairs.answered(xid); one != nil && xid == one.list {
+				_ = t.frame(rest[4 : 4+replyHeader]) // only a greeting can fail
+				t.passOver(one, rest, size)
+				continue
+			}
+			if xid > 0 {
 				t.shorten(rest, size)
 				continue
 			}
@@ -156,6 +167,12 @@ func (t *tap) cut() error {
 		}
 		if err := t.frame(rest[4 : 4+size]); err != nil {
 			return err
+		}
+		if size >= replyHeader {
+			if one := t.pairs.answered(int32(binary.BigEndian.Uint32(rest[4:]))); one != nil {
+				t.keepBack(one, rest[:4+size])
+				continue
+			}
 		}
 		t.whole += 4 + size
 	}
@@ -244,6 +261,14 @@ func (t *tap) Write(p []byte) (int, error) {
 	}
 	defer t.written()
 	op := int32(binary.BigEndian.Uint32(p[8:]))
+	switch op {
+	case codeCreate, codeCreateContainer, codeCreateTTL:
+		if path, ok := createPath(p[12:]); ok {
+			if l := t.listing(path); l != nil {
+				return t.writePair(p, path, l)
+			}
+		}
+	}
 	t.sends(int32(binary.BigEndian.Uint32(p[4:])), op)
 	switch op {
 	case closeSession:

@@ -42,6 +42,7 @@ func quietTap(conn net.Conn, limit time.Time) *tap {
 	tp.sends, tp.hears = func(int32, int32) {}, func(int32, int32) {}
 	tp.wanted = func(watchKey) bool { return false }
 	tp.written, tp.reading = func() {}, func() {}
+	tp.listing = func([]byte) *listing { return nil }
 	return tp
 }
 
@@ -332,4 +333,106 @@ func TestTapReadsAnswersToTheHandshake(t *testing.T) {
 			require.Equal(t, frame(c.answer...), got)
 		})
 	}
+}
+
+// However the answers are cut into reads, and with other answers and events around them, of a create and the list behind it the library
+// sees the create's answer alone, once both are here.
+func TestTapKeepsLists(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := &sink{}
+		tp := quietTap(s, time.Time{})
+		tp.shaken.Store(true)
+		expected := map[string]*listing{}
+		tp.listing = func(path []byte) *listing { return expected[string(path)] }
+		reply := func(xid int32, zxid int64, code int32, body []byte) []byte {
+			b := binary.BigEndian.AppendUint32(nil, uint32(xid))
+			b = binary.BigEndian.AppendUint64(b, uint64(zxid))
+			return frame(append(binary.BigEndian.AppendUint32(b, uint32(code)), body...)...)
+		}
+		var in, want []byte
+		var heard, answered []int32
+		tp.hears = func(xid, _ int32) { heard = append(heard, xid) }
+		var told []func()
+		for i := range rapid.IntRange(1, 8).Draw(t, "requests") {
+			xid, zxid := int32(i+1), int64(2*i+1)
+			if rapid.Bool().Draw(t, "other") {
+				other := reply(xid, zxid, 0, rapid.SliceOfN(rapid.Byte(), 0, 50).Draw(t, "body"))
+				in, want, answered = append(in, other...), append(want, other...), append(answered, xid)
+				continue
+			}
+			path := "/d/" + string(rune('a'+i))
+			l := &listing{}
+			expected[path] = l
+			body := append([]byte{0, 0, 0, byte(xid), 0, 0, 0, 1, 0, 0, 0, byte(len(path))}, path...)
+			request := frame(body...)
+			n, err := tp.Write(request)
+			require.NoError(t, err)
+			require.Equal(t, len(request), n)
+			require.Equal(t, byte(1), request[11], "the library's buffer is not touched")
+			request[11] = 15
+			require.Equal(t, request, s.last[:n])
+			require.Equal(t, frame(append(bytes.Clone(s.last[n+4:n+8]), 0, 0, 0, 12, 0, 0, 0, 2, '/', 'd', 0)...), s.last[n:])
+			list := int32(binary.BigEndian.Uint32(s.last[n+4:]))
+			require.Less(t, list, int32(-1000))
+
+			code := rapid.SampledFrom([]int32{0, 0, -101}).Draw(t, "code")
+			made := append(binary.BigEndian.AppendUint32(nil, uint32(len(path))), path...)
+			made = append(made, make([]byte, 67)...)
+			made = append(made, 7) // the last transaction among its children
+			if code != 0 {
+				made = nil
+			}
+			names := []byte{0, 0, 0, 1, 0, 0, 0, 1, byte('a' + i)}
+			large := rapid.Bool().Draw(t, "large")
+			if large {
+				names = make([]byte, 3000)
+			}
+			in = append(in, reply(xid, zxid, code, made)...)
+			if rapid.Bool().Draw(t, "event") {
+				event := reply(-1, -1, 0, []byte{1, 2, 3})
+				in, want = append(in, event...), append(want, event...)
+			}
+			in = append(in, reply(list, zxid+1, 0, append(names, make([]byte, statSize)...))...)
+			want = append(want, reply(xid, zxid+1, code, made)...)
+			answered = append(answered, xid, list)
+			told = append(told, func() {
+				require.Equal(t, code == 0, l.path == path)
+				require.Equal(t, code == 0, l.stat.Pzxid == 7)
+				require.Equal(t, large, l.names == nil)
+			})
+		}
+		var pieces [][]byte
+		for rest := in; len(rest) > 0; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "cut")
+			pieces, rest = append(pieces, rest[:n]), rest[n:]
+		}
+		tp.Conn = &stream{pieces: pieces}
+		got, err := io.ReadAll(tp)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.Equal(t, answered, heard)
+		require.Zero(t, tp.pairs.open.Load())
+		for _, f := range told {
+			f()
+		}
+	})
+}
+
+// What servers answer is read without trust.
+func FuzzListing(f *testing.F) {
+	f.Add(append([]byte{0, 0, 0, 1, '/'}, make([]byte, statSize)...))
+	f.Add(append([]byte{0, 0, 0, 2, 0, 0, 0, 1, 'a', 0, 0, 0, 0}, make([]byte, statSize)...))
+	f.Add([]byte{0x7f, 0xff, 0xff, 0xff, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if path, stat := created(b); stat != (Stat{}) && 4+len(path)+statSize != len(b) {
+			t.Fatalf("%q and %v are not all of %x", path, stat, b)
+		}
+		size := 4 + statSize
+		for _, name := range listed(b) {
+			size += 4 + len(name)
+		}
+		if names := listed(b); names != nil && size != len(b) {
+			t.Fatalf("%q is not all of %x", names, b)
+		}
+	})
 }

@@ -15,15 +15,11 @@ import (
 
 // asked is what a client has asked the servers for since the last time.
 func asked(r *ensembletest.Recorder, c *client.Client) (ops []string) {
+	synctest.Wait()
 	for _, op := range r.Operations(ensembletest.Match{Session: c.Session().ID()}) {
 		ops = append(ops, op.Op)
 	}
 	r.Reset()
-	for i := 1; i < len(ops); i++ { // these two are asked for at once, and come in any order
-		if ops[i-1] == "getChildren2" && ops[i] == "getData" && ops[max(i-2, 0)] == "create" {
-			ops[i-1], ops[i] = ops[i], ops[i-1]
-		}
-	}
 	return ops
 }
 
@@ -41,9 +37,9 @@ func TestCostOfLocks(t *testing.T) {
 			require.NoError(t, mustHold(t, acquire[0]).Release(t.Context())) // now there is a directory
 			asked(r, a)
 			h := mustHold(t, acquire[0])
-			require.Equal(t, []string{"create", "getData", "getChildren2"}, asked(r, a))
+			require.Equal(t, []string{"create2", "getChildren2", "getData"}, asked(r, a))
 			next := later(t, acquire[1])
-			require.Equal(t, []string{"create", "getData", "getChildren2", "getData"}, asked(r, b))
+			require.Equal(t, []string{"create2", "getChildren2", "getData", "getData"}, asked(r, b))
 			require.NoError(t, h.Release(t.Context()))
 			synctest.Wait()
 			require.Equal(t, []string{"getChildren2"}, asked(r, b))
@@ -63,15 +59,17 @@ func TestCostOfASemaphore(t *testing.T) {
 		require.NoError(t, mustAcquire(t, s, 1).Release(t.Context())) // now there are directories
 		r := e.Record()
 		h := mustAcquire(t, s, 1)
-		require.Equal(t, []string{
-			"create", "getData", "getChildren2", // through the door
-			"getChildren2", "create", "getData", "getChildren2", // a permit
-			"delete", // the door
-		}, asked(r, a))
+		asks := asked(r, a)
+		require.LessOrEqual(t, len(asks), 8, "a look at the door's node is left out if the door is gone already")
+		require.Subset(t, []string{
+			"create2", "getChildren2", "getChildren2", // through the door, and how many there are
+			"create2", "getChildren2", "getData", // a permit
+			"delete", "getData", // the door
+		}, asks)
 		one := mustAcquire(t, s, 1)
 		asked(r, a)
 		next := laterAcquire(t, lock.NewSemaphore(b, path, 2, nil), 2)
-		require.Equal(t, []string{"create", "getData", "getChildren2", "getChildren2", "getChildren2"}, asked(r, b))
+		require.ElementsMatch(t, []string{"create2", "getChildren2", "getChildren2", "getData", "getChildren2"}, asked(r, b))
 		for _, h := range []*lock.Holds{one, h} {
 			require.NoError(t, h.Release(t.Context()))
 			synctest.Wait()
@@ -104,12 +102,12 @@ func TestRoundTrips(t *testing.T) {
 		}
 		m := lock.NewMutex(a, path, nil)
 		h := mustHold(t, m.Lock)
-		takes(2, "Lock")
+		takes(1, "Lock")
 		require.NoError(t, h.Release(t.Context()))
 		takes(1, "Release")
 		h, err := m.TryLock(t.Context())
 		require.NoError(t, err)
-		takes(3, "TryLock")
+		takes(2, "TryLock")
 		next := later(t, lock.NewMutex(b, path, nil).Lock)
 		time.Sleep(time.Hour) // nobody is sure of the session of one who waits
 		begun = time.Now()
@@ -121,7 +119,7 @@ func TestRoundTrips(t *testing.T) {
 		takes(1, "Release")
 		m = lock.NewMutex(a, path, &lock.Options{Delay: time.Minute, Reentrant: true})
 		h = mustHold(t, m.Lock)
-		takes(3, "Lock, with a mark")
+		takes(2, "Lock, with a mark")
 		again, err := m.Lock(h.Context())
 		require.NoError(t, err)
 		require.NoError(t, again.Release(t.Context()))
@@ -129,7 +127,7 @@ func TestRoundTrips(t *testing.T) {
 		require.NoError(t, h.Release(t.Context()))
 		takes(2, "Release, with a mark")
 		permits := mustAcquire(t, lock.NewSemaphore(a, path, 9, nil), 5)
-		takes(6, "Acquire")
+		takes(3, "Acquire")
 		require.NoError(t, permits.Release(t.Context()))
 		takes(1, "Release")
 	})

@@ -30,10 +30,10 @@
 // the only of its _EXCLUDE_NAMES. Package ticket has the details of the line: who watches whom, how numbers wrap, what happens to a create
 // whose answer was lost.
 //
-// To lock takes two round trips to the servers if nobody is ahead: the create, then the list and at the same time a look at the own node,
-// which leaves a watch. Who waits sets a watch on the one ahead, and takes one round trip from when that is gone: the list again, and if it
-// has been idle for long a majority's word that its session lives, at the same time. To release takes one, the delete. TryLock looks at the
-// list first, which is one more. Each contender has two watches, the own node's and that of the one ahead.
+// To lock takes one round trip to the servers if nobody is ahead: the create with the list right behind it. Who waits sets a watch on the one
+// ahead, and takes one round trip from when that is gone: the list again, and if it has been idle for long a majority's word that its
+// session lives, at the same time. To release takes one, the delete. TryLock looks at the list first, which is one more. Each contender has
+// two watches, that of the one ahead and the own node's, which is set when the create was answered, and holds up nobody.
 //
 // # Readers and writers
 //
@@ -69,8 +69,9 @@
 // SharedCount. When that changes those who wait are told; each permit made after the change obeys it.
 //
 // The token of a permit is no fence: permits are not held in the order of their tokens. Guard tells that the permits are there. To acquire
-// takes ten requests one after the other if nobody is ahead; the permits of one Acquire are asked for together. Who waits for permits has
-// one watch on their directory, who waits at the door one on who is ahead, each permit that of its own node.
+// takes three round trips if nobody is ahead: to go through the door and see meanwhile how much room there is, to make the permits, all at
+// once, and to leave the door. Who waits for permits has one watch on their directory, who waits at the door one on who is ahead, each permit
+// that of its own node.
 //
 // # Several locks
 //

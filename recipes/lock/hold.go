@@ -33,6 +33,7 @@ type held struct {
 	request *request  // that it be released
 	until   time.Time // when it has to end; zero: never
 	seen    *telemetry.Hold
+	waited  bool // before it was held
 
 	mu    sync.Mutex
 	holds int // which are not released
@@ -45,7 +46,7 @@ type held struct {
 
 // hold makes a hold of a ticket whose turn it is.
 func (l *line) hold(s *standing) *Hold {
-	h := &held{line: l, ticket: s.Ticket, request: s.request}
+	h := &held{line: l, ticket: s.Ticket, request: s.request, waited: s.waited}
 	if l.opts.MaxHold > 0 {
 		h.until = time.Now().Add(l.opts.MaxHold)
 		end := time.AfterFunc(l.opts.MaxHold, h.expire)

@@ -25,6 +25,7 @@ func TestReentrance(t *testing.T) {
 		c, other := e.Connect(t), e.Connect(t)
 		m := lock.NewMutex(c, path, &lock.Options{Reentrant: true})
 		outer := mustLock(t, m)
+		synctest.Wait() // the own node is looked at
 		r := e.Record()
 		inner, err := m.Lock(outer.Context())
 		require.NoError(t, err)

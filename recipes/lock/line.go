@@ -161,14 +161,21 @@ type standing struct {
 	*ticket.Ticket
 	request *request
 	mark    *mark
+	waited  bool // for one ahead
 }
 
 // join goes to the end of the line.
 func (l *line) join(ctx context.Context, c *client.Client, k kind) (*standing, error) {
 	s := &standing{request: newRequest(), mark: l.delay.mark()}
 	opts := &ticket.Options{
-		Data: l.opts.Data, ACL: l.opts.ACL, Cleanup: l.opts.Cleanup, Waiting: l.opts.Waiting, Written: s.request.written,
+		Data: l.opts.Data, ACL: l.opts.ACL, Cleanup: l.opts.Cleanup, Written: s.request.written,
 		Others: slices.DeleteFunc(slices.Clone(l.markers), func(m string) bool { return m == k.marker }), Rule: k.rule,
+		Waiting: func(ahead ticket.Place) {
+			s.waited = true
+			if l.opts.Waiting != nil {
+				l.opts.Waiting(ahead)
+			}
+		},
 		Foreign: func(names []string) {
 			l.foreign.Do(func() {
 				l.opts.Logger.Warn("lock directory has children that are no contenders", "path", l.path, "names", names)

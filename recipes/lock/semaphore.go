@@ -130,7 +130,8 @@ func (s *Semaphore) SetLimit(ctx context.Context, n int) error {
 	return nil
 }
 
-// acquire goes through the door, and behind it takes the permits when there are enough.
+// acquire goes through the door, and behind it takes the permits when there are enough. It asks for those there are on its way to the door; what
+// that says decides nothing, but whether it is worth to try.
 func (s *Semaphore) acquire(ctx context.Context, weight int, try bool) (*Holds, error) {
 	if weight < 1 {
 		return nil, fmt.Errorf("%w: a weight of %d", client.ErrBadArguments, weight)
@@ -142,32 +143,42 @@ func (s *Semaphore) acquire(ctx context.Context, weight int, try bool) (*Holds, 
 	if try {
 		through = s.door.tryTurn
 	}
+	glancing, stop := context.WithCancel(ctx)
+	defer stop()
+	room := make(chan error, 1)
+	go func() { room <- s.room(glancing, s.door.client, weight) }() // is waited for
 	door, err := through(ctx, kind{marker: marker})
 	if err != nil {
+		stop()
+		<-room
 		return nil, err
 	}
 	defer s.door.giveBack(ctx, door.Release)
-	return s.inside(ctx, door, weight, try)
+	return s.inside(ctx, door, <-room, weight, try)
 }
 
-// inside is what is done behind the door: all of it in the door's session, and no longer than the door is held.
-func (s *Semaphore) inside(ctx context.Context, door *Hold, weight int, try bool) (*Holds, error) {
+// inside is what is done behind the door: all of it in the door's session, and no longer than the door is held. room is what was
+// found on the way: nil if there was enough, ErrHeld if not. Who has waited at the door looks again.
+func (s *Semaphore) inside(ctx context.Context, door *Hold, room error, weight int, try bool) (*Holds, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(door.Context(), func() { cancel(context.Cause(door.Context())) })()
 	view := s.door.client.In(door.Session())
+	if door.held.waited {
+		room = s.room(ctx, view, weight)
+	}
 	for {
-		err := s.room(ctx, view, weight)
-		if errors.Is(err, ErrHeld) && !try {
-			err = s.await(ctx, view, weight)
+		if errors.Is(room, ErrHeld) && !try {
+			room = s.await(ctx, view, weight)
 		}
-		if err != nil {
-			return nil, err
+		if room != nil {
+			return nil, room
 		}
 		holds, err := s.take(ctx, view, weight)
 		if try || !errors.Is(err, ErrHeld) {
 			return holds, err
 		}
+		room = s.room(ctx, view, weight)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestCost(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, d.Ack(t.Context()))
 		synctest.Wait()
-		require.EqualValues(t, 4+15, takes.Load(), "who waits")
+		require.EqualValues(t, 4+16, takes.Load(), "who waits")
 
 		watches := e.Watches()
 		require.Len(t, watches, 1, "of the item that is claimed still")

@@ -27,8 +27,9 @@
 // one waiter. "First" takes three proofs, see Ticket.Wait: the own name in the list, its session's ownership of the node, and a majority's
 // word that the session lives.
 //
-// To take a ticket takes two round trips, the create, and the own node and the list at once; to wait, one more for a watch on the ticket
-// ahead, and one for the list when that is gone; to return, one.
+// To take a ticket takes one round trip, the create with the list right behind it (client.Client.CreateAndList); to wait, one more for a
+// watch on the ticket ahead, and one for the list when that is gone; to return, one. A watch on the own node is set meanwhile, and nobody
+// waits for it.
 //
 // A line may have tickets of several kinds, told apart by their markers (Options.Others), and a kind may wait for some of those ahead only
 // (Options.Rule), as the readers of a lock wait for the writers. Who is the first of all can become one of another kind without

@@ -162,10 +162,10 @@ func (t *Ticket) join(ctx context.Context) error {
 	return &client.Error{Op: "take", Path: t.dir, Err: context.Cause(ctx)}
 }
 
-// create makes the node, reads what the server says about it, and starts to watch over it. The line is read at the same time, since whoever
-// took a ticket will want to know. When it fails with a node in the line, it leaves none.
+// create makes the node and reads the line right behind it, since whoever took a ticket will want to know, and starts to watch over it. When
+// it fails with a node in the line, it leaves none.
 func (t *Ticket) create(life context.Context) error {
-	path, err := t.view.Create(life, client.Join(t.dir, t.opts.Label+t.markers[0]), t.opts.Data, &client.CreateOptions{
+	made, err := t.view.CreateAndList(life, client.Join(t.dir, t.opts.Label+t.markers[0]), t.opts.Data, &client.CreateOptions{
 		Mode:      client.EphemeralSequential,
 		ACL:       t.opts.ACL,
 		Parents:   client.ContainerParents,
@@ -174,15 +174,15 @@ func (t *Ticket) create(life context.Context) error {
 	if err != nil {
 		return err
 	}
-	place, ok := Parse(path[len(client.Join(t.dir, "")):], t.markers[0])
+	place, ok := Parse(made.Path[len(client.Join(t.dir, "")):], t.markers[0])
 	if !ok {
-		return &client.Error{Op: "take", Path: path, Err: fmt.Errorf("%w: the server made a name that is no ticket's", client.ErrDataInconsistency)}
+		return &client.Error{Op: "take", Path: made.Path, Err: fmt.Errorf("%w: the server made a name that is no ticket's", client.ErrDataInconsistency)}
 	}
-	t.stand.place = place // nobody else has the ticket yet
-	var listing sync.WaitGroup
-	listing.Go(func() { t.early, _, _ = t.view.Children(life, t.dir) }) // if it fails, Wait asks again
-	own, err := t.check(life)
-	listing.Wait()
+	t.stand, t.early = stand{place, made.Stat.Czxid}, made.Names // nobody else has the ticket yet
+	own := sight{stat: made.Stat}
+	if made.Stat.EphemeralOwner != t.session.ID() { // the answer was lost: zero
+		own, err = t.check(life)
+	}
 	if err == nil {
 		t.token = t.stand.czxid
 		err = t.session.Go(func(context.Context) { t.guard(own) }) // ends with the place
@@ -193,14 +193,18 @@ func (t *Ticket) create(life context.Context) error {
 	return err
 }
 
-// guard ends the place's context when somebody removes the node, and tells when somebody writes to it.
+// guard ends the place's context when somebody removes the node, and tells when somebody writes to it. Nobody waits until it has looked for
+// the first time: what was done before is found then, and told as what is done later.
 func (t *Ticket) guard(own sight) {
 	for told := int32(0); ; {
 		if v := own.stat.Version; v != told && own.data != nil && t.opts.Written != nil {
 			t.opts.Written(own.data)
 			told = v
 		}
-		_, err := own.watch.Wait(t.ctx)
+		var err error
+		if own.watch != nil {
+			_, err = own.watch.Wait(t.ctx)
+		}
 		if err == nil {
 			own, err = t.check(t.ctx)
 		}
@@ -357,9 +361,9 @@ func (t *Ticket) older(ctx context.Context, twins []Place) ([]Place, error) {
 //
 // Nothing is read again once the list says that it is the ticket's turn, and nothing needs to be. The list, which is younger than the node,
 // had the own name in it, which is nobody else's, and nobody comes in ahead of a node that is there: so the place was the first then. That
-// the node belongs to this session was seen when the ticket was taken, in a read that left a watch, and cannot change. It can only
-// have been removed since: by the end of the session, which a majority rules out, at a moment behind the list; or by somebody, of which
-// that watch tells.
+// the node belongs to this session the servers said when they made it, and it cannot change. It can only have been removed since: by the
+// end of the session, which a majority rules out, at a moment behind the list; or by somebody, of which the read tells that is sent as
+// soon as the ticket was taken, or the watch it leaves.
 func (t *Ticket) Wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
