@@ -157,15 +157,24 @@ func (m *mirrors) settled(node string, at time.Duration) (known, bool) {
 // end requires that the mirror is what is there, now that nobody writes.
 func (m *mirrors) end(ctx context.Context, u *User, mine mirror) {
 	defer mine.Close()
+	last := "" // difference
 	for {
 		differs, err := m.differs(ctx, u, mine)
-		if err == nil && differs == "" {
+		switch {
+		case err == nil && differs == "":
+			return
+		case err == nil:
+			last = differs
+		}
+		if pause(ctx, 20*time.Millisecond) {
+			continue
+		}
+		if last == "" {
+			u.Wrong("user %d cannot be compared with what is there: %v", u.Number, err)
 			return
 		}
-		if !pause(ctx, 20*time.Millisecond) {
-			u.Wrong("user %d, who says he is stale since %v, has not what is there: %s %v", u.Number, mine.StaleSince(), differs, err)
-			return
-		}
+		u.Wrong("user %d, who says he is stale since %v, has not what is there: %s", u.Number, mine.StaleSince(), last)
+		return
 	}
 }
 

@@ -63,7 +63,7 @@ func (y *tally) Judge(ctx context.Context, t *Trial) error {
 }
 
 // added finds what does not add up: a total that is not that of the known additions and some of the unknown ones, a sum that two were told,
-// or one that is less than was there before.
+// one that is less than was there before, and one that the count has lost again.
 func added(adds []addition, total int64) (wrong []string) {
 	var known, unknown int64
 	var told []addition
@@ -75,21 +75,28 @@ func added(adds []addition, total int64) (wrong []string) {
 		known += a.delta
 		told = append(told, a)
 	}
-	if total < known || total > known+unknown {
-		wrong = append(wrong, fmt.Sprintf("the count is %d, and %d were added, %d perhaps", total, known, unknown))
+	if total < known {
+		wrong = append(wrong, fmt.Sprintf("the count is %d, %d too few: %d were added, %d perhaps", total, known-total, known, unknown))
+	}
+	if total > known+unknown {
+		wrong = append(wrong, fmt.Sprintf("the count is %d, %d too many: %d were added, %d perhaps", total, total-known-unknown, known, unknown))
 	}
 	slices.SortFunc(told, func(a, b addition) int { return cmp.Compare(a.sum, b.sum) })
-	var last addition // that began last, of all with a smaller sum
-	for i, a := range told {
-		if i > 0 && a.sum-a.delta < told[i-1].sum {
-			wrong = append(wrong, fmt.Sprintf("user %d added %d and got %d, and user %d got %d", a.user, a.delta, a.sum, told[i-1].user, told[i-1].sum))
+	var before, last addition // the next smaller sum; and that which began last, of all with a smaller sum
+	for _, a := range told {
+		if a.sum-a.delta < before.sum {
+			wrong = append(wrong, fmt.Sprintf("user %d added %d and got %d, and user %d got %d", a.user, a.delta, a.sum, before.user, before.sum))
 		}
-		if i > 0 && a.ended < last.began {
+		if a.ended < last.began {
 			wrong = append(wrong, fmt.Sprintf("user %d got %d at %v, and user %d later %d", a.user, a.sum, a.ended, last.user, last.sum))
 		}
-		if i == 0 || a.began > last.began {
+		if a.began > last.began {
 			last = a
 		}
+		before = a
+	}
+	if before.sum > total {
+		wrong = append(wrong, fmt.Sprintf("the count is %d, and user %d got %d", total, before.user, before.sum))
 	}
 	return wrong
 }

@@ -23,19 +23,19 @@ type Mistake struct {
 
 // Mistakes are those that are planted to see that they are found.
 func Mistakes() []Mistake {
-	planted := func(name string, recipe Recipe, finding string) Mistake {
-		return Mistake{Subject: Subject{Name: name, Users: 4, New: func() Recipe { return recipe }}, Finding: finding}
+	planted := func(name, finding string, recipe func() Recipe, leaves ...string) Mistake {
+		return Mistake{Subject: Subject{Name: name, Users: 4, New: recipe, Leaves: leaves}, Finding: finding}
 	}
-	ignorant := planted("ignorant", &mutex{naiveLock, long}, "while user")
+	ignorant := planted("ignorant", "while user", func() Recipe { return &mutex{naiveLock, long} }, "register")
 	ignorant.Slow = true
-	doubling := planted("doubling", &tally{add: naiveAdd}, "were added")
+	doubling := planted("doubling", "too many", func() Recipe { return &tally{add: naiveAdd} }, "count")
 	doubling.Slow = true
 	return []Mistake{
 		ignorant, // a lock whose holder is told nothing
 		doubling, // a counter without marks
-		planted("generous", &semaphore{permits: 3, given: 4}, "room for"),
-		planted("hasty", &meeting{size: 4, says: 2}, "can have been there"),
-		planted("still", &mirrors{known: map[string]known{}, open: openStill}, "has not what is there"),
+		planted("generous", "room for", func() Recipe { return &semaphore{permits: 3, given: 4} }),
+		planted("hasty", "can have been there", func() Recipe { return &meeting{size: 4, says: 2} }, "meeting", "meeting/ready"),
+		planted("still", "has not what is there", func() Recipe { return &mirrors{known: map[string]known{}, open: openStill} }, "tree", "tree/*"),
 	}
 }
 
