@@ -37,7 +37,8 @@
 // Where the id is the node's name it is one member's: who comes second is refused with [ErrTaken], and nobody's data are
 // overwritten. One who has died stays for its session's timeout, and may be the former life of who comes: [Group.Join] waits so long
 // for it to go, see Options.Patience. (Curator's GroupMember is not so careful: one with the same id overwrites our data, which are put right,
-// and again.) kazoo's layouts let many have one id.
+// and again.) A Group's own members wait for each other in the same way; two Groups of one client do not know of each other, and must not be
+// given one id. kazoo's layouts let many have one id.
 //
 // # What happens when
 //

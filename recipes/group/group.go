@@ -41,11 +41,14 @@ type Group struct {
 	path    string
 	opts    Options
 	foreign sync.Once
+
+	mu  sync.Mutex
+	own map[string]<-chan struct{} // the members made by Join, by their nodes' names, and closed when their nodes are gone for good
 }
 
 // New describes the group at a path. It sends nothing.
 func New(c *client.Client, path string, opts *Options) *Group {
-	g := &Group{client: c, path: path}
+	g := &Group{client: c, path: path, own: map[string]<-chan struct{}{}}
 	if opts != nil {
 		g.opts = *opts
 	}

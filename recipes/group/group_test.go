@@ -191,6 +191,40 @@ func TestOneIDIsOneMember(t *testing.T) {
 	})
 }
 
+// Who has left and does not know it yet is waited for by who comes after: the late removal of the one does not meet the other.
+func TestJoinAfterALeaveUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		events := listen(t.Context(), mustObserve(t, other, nil))
+		g := group.New(c, path, nil)
+		first, err := g.Join(t.Context(), "anna", []byte("the first"))
+		require.NoError(t, err)
+		e.Proxy(c).Lose(proxy.Request(proxy.OpDelete, "").Times(3))
+		soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, first.Leave(soon), client.ErrUnknown)
+		again, err := g.Join(t.Context(), "anna", []byte("the second"))
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"current", "joined anna", "left anna", "joined anna"}, events.since())
+		require.True(t, again.Status().Registered)
+
+		// A second one beside the first is refused as anybody's.
+		_, err = g.Join(t.Context(), "anna", []byte("the third"))
+		require.ErrorIs(t, err, group.ErrTaken)
+		soon, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = g.Join(soon, "anna", []byte("the fourth"))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, group.ErrTaken)
+		require.NoError(t, again.Leave(t.Context()))
+		last, err := g.Join(t.Context(), "anna", nil)
+		require.NoError(t, err)
+		require.NoError(t, last.Leave(t.Context()))
+	})
+}
+
 // Who is registered is never pretended: neither while nobody knows, nor when the session is lost (kazoo's Party, N3). A view says when it is
 // out of date.
 func TestStatusIsHonest(t *testing.T) {

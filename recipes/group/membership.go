@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/node"
@@ -33,8 +34,8 @@ type Status struct {
 	Err error
 }
 
-// Join makes this process a member, and returns when it is registered. While another has the id it waits for that one to go, for
-// Options.Patience, and then fails with ErrTaken. ctx bounds the waiting alone; if it ends, what was made is removed. It fails with
+// Join makes this process a member, and returns when it is registered. While another has the id, of this Group or of others, it waits for
+// that one to go, for Options.Patience, and then fails with ErrTaken. ctx bounds the waiting alone; if it ends, what was made is removed. It fails with
 // client.ErrInvalidPath if the id cannot be a node's name, and with client.ErrBadArguments if the layout has no room for the payload. The
 // membership lasts until Leave, or until the client is closed; of a view of a session, until the session is over.
 func (g *Group) Join(ctx context.Context, id string, payload []byte) (*Membership, error) {
@@ -53,8 +54,13 @@ func (g *Group) Join(ctx context.Context, id string, payload []byte) (*Membershi
 		opts.Patience = s.Timeout() / 5 * 6
 	}
 	name, data := g.opts.Layout.node(id, payload)
+	free, err := g.reserve(ctx, name, opts.Patience)
+	if err != nil {
+		return nil, g.failed("join", err)
+	}
 	n, err := node.Keep(ctx, g.client, client.Join(g.path, name), data, opts)
 	if err != nil {
+		free()
 		return nil, g.failed("join", err)
 	}
 	m := &Membership{group: g, id: id, node: n}
@@ -63,8 +69,41 @@ func (g *Group) Join(ctx context.Context, id string, payload []byte) (*Membershi
 		for range n.Watch(context.Background()) {
 		}
 		m.end(n.Status().Err)
+		free()
 	})
 	return m, nil
+}
+
+// reserve waits for another member of this Group that has a node's name, or is about to leave it: the servers cannot tell two of one session
+// apart, and the removal of the one would meet the other.
+func (g *Group) reserve(ctx context.Context, name string, patience time.Duration) (free func(), err error) {
+	enough := time.NewTimer(max(patience, 0))
+	defer enough.Stop()
+	for {
+		g.mu.Lock()
+		before, there := g.own[name]
+		if !there {
+			gone := make(chan struct{})
+			g.own[name] = gone
+			g.mu.Unlock()
+			return func() { g.free(name, gone) }, nil
+		}
+		g.mu.Unlock()
+		select {
+		case <-before:
+		case <-enough.C:
+			return nil, ErrTaken
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w (last: %w)", context.Cause(ctx), ErrTaken)
+		}
+	}
+}
+
+func (g *Group) free(name string, gone chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.own, name)
+	close(gone)
 }
 
 // mustHold refuses a payload that has no place.
