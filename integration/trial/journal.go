@@ -33,6 +33,8 @@ type Trial struct {
 	wrong  []string
 	counts counts
 	last   int // users who had their last turn
+	// sessions are those of users, by id.
+	sessions map[int64]stint
 
 	// untilAll ends, by allHad, when all users had their last turn.
 	untilAll context.Context
@@ -59,6 +61,12 @@ type write struct {
 	zxid, token int64
 }
 
+// A stint is one session of a user, in one of his lives.
+type stint struct {
+	user, life int
+	lost       bool // and so its nodes may go, though nobody wishes it
+}
+
 // counts are how often what happened.
 type counts struct {
 	turns, troubled, failed int // turns that came about, those of them that met a fault, and others
@@ -82,6 +90,23 @@ func (t *Trial) note(what func(*counts)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	what(&t.counts)
+}
+
+func (t *Trial) noteSession(s client.StateChange, user, life int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sessions == nil {
+		t.sessions = map[int64]stint{}
+	}
+	before := t.sessions[s.Session.ID()]
+	t.sessions[s.Session.ID()] = stint{user, life, before.lost || s.State == client.StateLost}
+}
+
+// session tells whose a session is, or was. That of nobody is user 0's in no life.
+func (t *Trial) session(id int64) stint {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sessions[id]
 }
 
 func (t *Trial) noteSpans(spans []Span) {

@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
+	"github.com/bellwether-zk/bellwether/recipes/group"
 )
 
 // A Mistake is one that recipes are known for, and that a trial must find.
@@ -36,6 +38,7 @@ func Mistakes() []Mistake {
 		planted("generous", "room for", func() Recipe { return &semaphore{permits: 3, given: 4} }),
 		planted("hasty", "can have been there", func() Recipe { return &meeting{size: 4, says: 2} }, "meeting", "meeting/ready"),
 		planted("still", "has not what is there", func() Recipe { return &mirrors{known: map[string]known{}, open: openStill} }, "tree", "tree/*"),
+		planted("flapping", "is said to be gone", func() Recipe { return fellows(joinFlapping) }),
 	}
 }
 
@@ -133,4 +136,35 @@ func openStill(ctx context.Context, c *client.Client, path string) (mirror, erro
 	}
 	m.Close()
 	return stillMirror{m}, nil
+}
+
+// flapping is a membership that is registered anew whenever the connection is made again, as Curator's services are.
+type flapping struct {
+	membership
+	end     context.CancelFunc
+	running sync.WaitGroup
+}
+
+func joinFlapping(ctx context.Context, c *client.Client, g *group.Group, id, payload string) (membership, error) {
+	m, err := join(ctx, c, g, id, payload)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	f := &flapping{membership: m, end: end}
+	f.running.Go(func() { // ends with life, or the client
+		for s := range c.States(life) {
+			if s.State == client.StateReconnected && s.At.After(began) {
+				_ = c.Delete(life, m.Path(), client.AnyVersion) // and so it is made again
+			}
+		}
+	})
+	return f, nil
+}
+
+func (f *flapping) Leave(ctx context.Context) error {
+	f.end()
+	f.running.Wait()
+	return f.membership.Leave(ctx)
 }

@@ -133,3 +133,71 @@ func TestDelivery(t *testing.T) {
 	require.Len(t, delivery(known, map[string]int{"put": 1, "perhaps": 2}), 1, "twice")
 	require.Len(t, delivery(known, map[string]int{"put": 1, "never": 1}), 1, "of nobody")
 }
+
+func TestOutdated(t *testing.T) {
+	a, b := standing{text: "0 1", token: 3, session: 1}, standing{text: "1 1", token: 5, session: 2}
+	lost := b
+	lost.lost = true
+	past := census{zxid: 4, there: map[string]standing{"/a": a}}
+	after := census{zxid: 9, there: map[string]standing{"/a": a, "/b": b}}
+	gone := census{zxid: 9}
+	views := func(all ...any) map[string]standing {
+		v := map[string]standing{}
+		for i := 0; i < len(all); i += 2 {
+			v[all[i].(string)] = all[i+1].(standing)
+		}
+		return v
+	}
+	require.Empty(t, outdated(past, after, nil), "it says that it is out of date")
+	require.Empty(t, outdated(past, after, views("/a", a)))
+	require.Empty(t, outdated(past, after, views("/a", a, "/b", b)), "who has come since")
+	require.Empty(t, outdated(past, gone, views()), "who may have gone since")
+	require.Len(t, outdated(past, after, views()), 1, "who is missing")
+	require.Len(t, outdated(past, after, views("/a", standing{text: "0 0", token: 3, session: 1})), 1, "who has changed")
+	require.Len(t, outdated(after, after, views("/a", a, "/b", lost)), 1, "who is not lost")
+	require.Empty(t, outdated(gone, gone, views()))
+	require.Empty(t, outdated(gone, gone, views("/b", lost)), "who is lost, and said to be")
+	require.Len(t, outdated(gone, gone, views("/b", b)), 1, "who is gone")
+}
+
+func TestCoherent(t *testing.T) {
+	s := func(text string, token int64) standing { return standing{text: text, token: token} }
+	none := standing{}
+	lost := standing{text: "0 2", token: 3, lost: true}
+	tell := func(all ...standing) (out []told) {
+		for i := 0; i < len(all); i += 2 {
+			out = append(out, told{path: "/a", old: all[i], now: all[i+1]})
+		}
+		return out
+	}
+	require.Empty(t, coherent(tell(none, s("0 1", 3), s("0 1", 3), s("0 2", 3), s("0 2", 3), none, none, s("1 1", 4))))
+	require.Empty(t, coherent(tell(none, s("0 1", 3), s("0 1", 3), s("0 1", 4))), "taken over in one step")
+	require.Empty(t, coherent(tell(none, s("0 2", 3), s("0 2", 3), none, none, lost, lost, s("1 1", 4))), "kept as lost")
+	require.Len(t, coherent(tell(none, s("0 2", 3), s("0 2", 3), s("0 1", 3))), 1, "older")
+	require.Len(t, coherent(tell(none, s("0 1", 3), s("0 1", 3), s("0 1", 3))), 1, "of nothing")
+	require.Len(t, coherent(tell(none, s("0 1", 3), s("0 1", 3), none, none, s("0 1", 3))), 1, "who was gone")
+	require.Len(t, coherent(tell(s("0 1", 3), none)), 1, "who was never there")
+	require.Len(t, coherent(tell(none, s("0 1", 3), s("0 1", 3), none, none, s("1 1", 2))), 1, "back in time")
+}
+
+func TestUnfounded(t *testing.T) {
+	r := newRoll(nil)
+	u := &User{Trial: &Trial{run: &run{}}, Number: 1}
+	u.sessions = map[int64]stint{7: {user: 1, life: 1}, 8: {user: 1, life: 1, lost: true}, 9: {user: 2, life: 1}}
+	w, text := r.wish(u)
+	at := func(session int64) standing { return standing{text: text, token: 3, session: session} }
+	gone := func(s standing) string { return r.unfounded(u.Trial, told{at: time.Hour, old: s}) }
+	w.given = time.Minute
+	require.Empty(t, gone(at(7)), "who may not have been there")
+	r.grant(w)
+	require.Contains(t, gone(at(7)), "is said to be gone")
+	require.Contains(t, r.unfounded(u.Trial, told{old: at(7), now: standing{text: text, token: 4, session: 7}}), "is said to be gone", "and to have come again")
+	require.Empty(t, gone(at(8)), "whose session was lost")
+	w.given = time.Minute
+	require.Empty(t, gone(at(7)), "who gave himself up")
+	require.NotEmpty(t, r.unfounded(u.Trial, told{at: time.Second, old: at(7)}), "who did so later")
+	require.Contains(t, r.unfounded(u.Trial, told{now: at(9)}), "the session is not")
+	require.Contains(t, r.unfounded(u.Trial, told{now: at(6)}), "the session is not", "of nobody")
+	require.Contains(t, r.unfounded(u.Trial, told{now: standing{text: "0 2", token: 3, session: 7}}), "nobody wrote")
+	require.Contains(t, r.unfounded(u.Trial, told{now: standing{text: "who?", token: 3, session: 7}}), "nobody wrote")
+}

@@ -18,6 +18,7 @@ func Recipes() []Subject {
 		{Name: "queue", Users: 3, New: newLine, Leaves: []string{"done", "done/*", "queue", "queue-claims"}},
 		{Name: "job", Users: 3, New: newSchedule, Leaves: []string{"job", "job/last"}},
 		{Name: "partition", Users: 3, New: func() Recipe { return shares{} }, Leaves: []string{"register-*"}},
+		{Name: "group", Users: 4, New: newFellowship},
 		{Name: "node", Users: 3, New: func() Recipe { return kept{} }},
 	}
 }

@@ -11,7 +11,7 @@
 // # To add a recipe
 //
 // A [Recipe] is one file: what a user does in one turn, and what must hold at the end; and a line in [Recipes]. What the turn writes down
-// is up to it. For what is held there is [User.Enter], for writes guarded by a hold [User.Write].
+// is up to it. For what is held there is [User.Enter], for writes guarded by a hold [User.Write], and for processes that die [User.Crash].
 //
 // # What every recipe must show
 //

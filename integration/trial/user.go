@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,9 @@ type User struct {
 	Kept any
 
 	wire      *wire
+	life      *life // of Client
+	lives     int
+	dying     sync.WaitGroup // clients of those before
 	suspended atomic.Int64
 	lost      atomic.Int64
 	closers   []func(context.Context)
@@ -39,8 +43,13 @@ func (t *Trial) newUser(i int) *User {
 func (u *User) connect(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, u.run.Patience)
 	defer cancel()
-	o := u.run.options(u.wire.dial)
+	u.lives++
+	life := &life{number: u.lives, wire: u.wire}
+	o := u.run.options(life.dial)
 	o.Hooks.State = func(s client.StateChange) {
+		if s.Session != nil {
+			u.noteSession(s, u.Number, life.number)
+		}
 		switch s.State {
 		case client.StateSuspended:
 			u.suspended.Add(1)
@@ -48,7 +57,24 @@ func (u *User) connect(ctx context.Context) {
 			u.lost.Add(1)
 		}
 	}
-	u.Client, u.failure = client.Connect(ctx, u.run.Servers, o)
+	c, err := client.Connect(ctx, u.run.Servers, o)
+	if u.failure = err; err == nil {
+		u.Client, u.life = c, life
+	}
+}
+
+// Crash lets the user's client end as that of a process that dies: at once, and nobody is told. It returns when the user has another one, at
+// once or after a while, which knows nothing of what was made with the first.
+func (u *User) Crash(ctx context.Context) {
+	u.life.end()
+	dead := u.Client
+	u.dying.Go(func() { _ = dead.Close() }) // ends soon: it reaches nobody
+	if u.IntN(2) == 0 {
+		pause(ctx, u.UpTo(3*u.run.Client.SessionTimeout))
+	}
+	for u.life.over && u.untilAll.Err() == nil { // the servers may be out for longer than patience, while things break
+		u.connect(u.untilAll)
+	}
 }
 
 // ID is the user's name.
@@ -110,6 +136,7 @@ func (u *User) live(ctx context.Context) {
 		cancel()
 	}
 	_ = u.Client.Close()
+	u.dying.Wait()
 }
 
 // last takes turns until all users of the recipe have had one that came about.

@@ -38,6 +38,40 @@ func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	return w.Dial(ctx, network, addr)
 }
 
+// A life is what one client of a wire has to do with others. When it has ended the client reaches nobody, and nobody it.
+type life struct {
+	number int // of the user's, from 1
+	wire   *wire
+
+	mu   sync.Mutex
+	over bool
+	conn net.Conn // the last one
+}
+
+// dial is the client's dialer.
+func (l *life) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := l.wire.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return nil, errors.Join(errUnplugged, conn.Close())
+	}
+	l.conn = conn
+	return conn, nil
+}
+
+func (l *life) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	if l.conn != nil {
+		_ = l.conn.Close() // of which nothing is wanted any more
+	}
+}
+
 // broken reports whether nothing comes through, one way or both.
 func (w *wire) broken() bool {
 	w.mu.Lock()
