@@ -38,7 +38,10 @@ func TestCost(t *testing.T) {
 		}
 		mine, theirs := c.Session().ID(), observer.Session().ID()
 		anna := mustJoin(t, c, "anna", "one")
-		require.Equal(t, []string{"create", "getData"}, asked(mine))
+		require.Contains(t, [][]string{
+			{"create", "getData"},
+			{"getData", "create", "getData"}, // the read has overtaken the create that it was sent behind, and is repeated
+		}, asked(mine))
 		require.Equal(t, 1, watches(mine))
 		v, err := group.New(observer, path, nil).Observe(t.Context())
 		require.NoError(t, err)

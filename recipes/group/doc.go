@@ -58,7 +58,7 @@
 //
 // # Cost
 //
-// To join takes two requests if the path exists, to change the payload three, to leave three; a member has one watch on its own node. A View
+// To join takes two requests at once if the path exists, to change the payload three, to leave three; a member has one watch on its own node. A View
 // takes a read and a list of the directory and one read for each member to open, and the servers keep two watches for it and one for each
 // member. Who changes its payload costs each observer one request, who comes two, so a thousand who look on at a thousand who all come
 // are two million.

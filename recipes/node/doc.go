@@ -47,7 +47,8 @@
 // What somebody has done to the node is put right at once if it was left alone for half a minute, and else after a pause that grows up to ten
 // seconds, so that two who want different data at one path leave the servers time for others.
 //
-// It costs two round trips and a watch to begin with, one round trip for each reconnect.
+// It costs one round trip to begin with, a create and a read behind it that sets a watch, and one for each reconnect; a sequential node, whose
+// name has to be known first, and one whose parent is missing take more to begin with.
 //
 // # Looking at it
 //

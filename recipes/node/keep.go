@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -125,39 +126,70 @@ func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error)
 			return nil, err
 		}
 	}
-	if !k.node.tried { // there is nothing to compare, most likely
-		k.node.tried = true
-		if err := k.create(ctx, data); err != nil && !passing(err) {
-			return nil, err
-		}
+	seen, err := k.first(ctx, data)
+	if err != nil {
+		return nil, err
 	}
 	for {
-		got, stat, w, err := k.view.GetW(ctx, k.node.path)
-		switch {
-		case errors.Is(err, client.ErrNoNode):
+		switch stat := &seen.stat; {
+		case errors.Is(seen.err, client.ErrNoNode):
 			k.node.sight.absent(errGone)
 			err = k.create(ctx, data)
-		case err != nil:
-			return nil, err
-		case !k.owns(&stat) && !k.mayTake(&stat, got):
-			return w, fmt.Errorf("%w: %s", ErrTaken, whose(&stat))
-		case !k.owns(&stat):
+		case seen.err != nil:
+			return nil, seen.err
+		case !k.owns(stat) && !k.mayTake(stat, seen.data):
+			return seen.watch, fmt.Errorf("%w: %s", ErrTaken, whose(stat))
+		case !k.owns(stat):
 			k.node.sight.absent(ErrTaken)
 			if k.took && pause(ctx, k.pauses.next()) != nil {
 				return nil, context.Cause(ctx)
 			}
 			k.took = true // the next time it is somebody who takes it, too
 			err = k.take(ctx, data, stat.Version)
-		case !bytes.Equal(got, data):
+		case !bytes.Equal(seen.data, data):
 			_, err = k.view.Set(ctx, k.node.path, data, stat.Version)
 		default:
 			k.czxid = stat.Czxid
-			return w, k.touch(ctx)
+			return seen.watch, k.touch(ctx)
 		}
 		if err != nil && !passing(err) {
 			return nil, err
 		}
+		seen = k.look(ctx)
 	}
+}
+
+// seen is what is at the path.
+type seen struct {
+	data  []byte
+	stat  client.Stat
+	watch *client.Watch
+	err   error
+}
+
+func (k *keeper) look(ctx context.Context) (s seen) {
+	s.data, s.stat, s.watch, s.err = k.view.GetW(ctx, k.node.path)
+	return s
+}
+
+// first looks at what is there, for the first time behind a create that does not wait to be told: most likely there is nothing, and then
+// both take one round trip, since servers answer a session's requests in order.
+func (k *keeper) first(ctx context.Context, data []byte) (s seen, err error) {
+	if k.node.tried {
+		return k.look(ctx), nil
+	}
+	k.node.tried = true
+	var looking sync.WaitGroup
+	looking.Go(func() { s = k.look(ctx) }) // ends with the answer
+	err = k.create(ctx, data)
+	looking.Wait()
+	if err != nil && !passing(err) {
+		return s, err
+	}
+	if s.err == nil && (k.owns(&s.stat) || errors.Is(err, client.ErrNodeExists)) {
+		return s, nil
+	}
+	return k.look(ctx), nil // it has come before the create, after all, or the parent was missing
 }
 
 // passing tells whether a write failed because something has changed meanwhile, or may have succeeded: to look again tells.

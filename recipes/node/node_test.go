@@ -121,6 +121,29 @@ func TestKeep(t *testing.T) {
 	})
 }
 
+// A node is there after one round trip, with what is known of it; seldom after two, if the read has overtaken the create.
+func TestKeepTakesOneRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 3, nil)
+		c := e.Connect(t)
+		_, err := c.Create(t.Context(), "/services", nil, nil)
+		require.NoError(t, err)
+		const way = 20 * time.Millisecond
+		e.DelayClient(c, way)
+		var trips []int
+		for i := range 20 {
+			start := time.Now()
+			n, err := node.Keep(t.Context(), c, fmt.Sprint("/services/", i), nil, nil)
+			require.NoError(t, err)
+			trips = append(trips, int(time.Since(start)/(2*way)))
+			require.NotZero(t, n.Status().Czxid)
+			defer n.Close(context.Background())
+		}
+		require.Equal(t, 1, slices.Min(trips), trips)
+		require.LessOrEqual(t, slices.Max(trips), 2, trips)
+	})
+}
+
 // Ten reconnects are no change to those who watch, and a hundred reads no write.
 func TestReconnectsAreNoChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
