@@ -56,6 +56,13 @@
 // That a member is listed is no proof that it works, or even lives; and that it is not, none that it has stopped: it may not know yet. What two
 // must not do takes a lock.
 //
+// # Looking at it
+//
+// [Group.Inspect] asks the servers who is there, [Membership.Status] tells what is known of the own membership. With the client's
+// TracerProvider each time in which this process wants to be a member and is none is a span, group.wait, and each in which it is one
+// another, group.membership; with its MeterProvider there are bellwether.group.wait.duration and .count, bellwether.group.membership.duration,
+// .count and .lost, bellwether.group.repairs, and of Views bellwether.group.members.
+//
 // # Cost
 //
 // To join takes two requests at once if the path exists, to change the payload three, to leave three; a member has one watch on its own node. A View

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/node"
 )
 
@@ -58,7 +59,7 @@ func (g *Group) Join(ctx context.Context, id string, payload []byte) (*Membershi
 	if err != nil {
 		return nil, g.failed("join", err)
 	}
-	n, err := node.Keep(ctx, g.client, client.Join(g.path, name), data, opts)
+	n, err := node.Keep(telemetry.As(ctx, telemetry.Group, "membership"), g.client, client.Join(g.path, name), data, opts)
 	if err != nil {
 		free()
 		return nil, g.failed("join", err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // Kind says what an event is.
@@ -43,6 +44,7 @@ type Event struct {
 type View struct {
 	group  *Group
 	mirror *cache.Cache
+	unseen func() // ends that it is seen
 }
 
 // Observe begins to look on, and returns when all members were read once. ctx bounds that alone, and the error is its cause, or why there is
@@ -53,7 +55,9 @@ func (g *Group) Observe(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, g.failed("observe", err)
 	}
-	return &View{group: g, mirror: m}, nil
+	v := &View{group: g, mirror: m}
+	v.unseen = telemetry.Of(g.client).Observe(v.tell)
+	return v, nil
 }
 
 // Members returns who is registered, by id. It does not wait, and may be a little behind the servers; while there is no connection it is
@@ -143,4 +147,14 @@ func (v *View) Done() <-chan struct{} { return v.mirror.Done() }
 func (v *View) Err() error { return v.mirror.Err() }
 
 // Close ends the view and its loops, and returns when nothing of it runs.
-func (v *View) Close() { v.mirror.Close() }
+func (v *View) Close() {
+	v.unseen()
+	v.mirror.Close()
+}
+
+// tell tells how many members there are, for those who collect that.
+func (v *View) tell(tell func(telemetry.Reading, telemetry.Labels, float64)) {
+	if v.Err() == nil {
+		tell(telemetry.GroupMembers, telemetry.Labels{}, float64(len(v.Members())))
+	}
+}

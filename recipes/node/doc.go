@@ -55,5 +55,6 @@
 // [Node.Status] tells what is known of the node and why it is not there, and [Node.Inspect] asks the servers what is. With the client's
 // TracerProvider each time in which the node is wanted and not there is a span, node.wait, and each in which it is there another,
 // node.presence, linked to it; with its MeterProvider there are bellwether.node.wait.duration and .count, and
-// bellwether.node.presence.duration, .count and .lost.
+// bellwether.node.presence.duration, .count and .lost, and bellwether.node.repairs. Those of a registration of package discovery, and of a
+// member of package group, are called after these.
 package node

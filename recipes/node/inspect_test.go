@@ -104,6 +104,7 @@ func TestNodesAreSeen(t *testing.T) {
 		time.Sleep(time.Minute)
 		settled()
 		require.EqualValues(t, 3, r.Sum("bellwether.node.presence.lost"))
+		require.EqualValues(t, 4, r.Sum("bellwether.node.repairs"), "and that it was overwritten")
 		require.NoError(t, n.Close(ctx))
 		there, wanted := ends(&r)
 		require.Equal(t, []string{"removed", "taken", "session_lost", "closed"}, there)

@@ -147,6 +147,9 @@ func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error)
 			k.took = true // the next time it is somebody who takes it, too
 			err = k.take(ctx, data, stat.Version)
 		case !bytes.Equal(seen.data, data):
+			if k.node.contented() {
+				k.node.sight.overwritten()
+			}
 			_, err = k.view.Set(ctx, k.node.path, data, stat.Version)
 		default:
 			k.czxid = stat.Czxid

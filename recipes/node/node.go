@@ -292,6 +292,13 @@ func (n *Node) wanted() (data []byte, wish uint64, changed <-chan struct{}) {
 	return n.data, n.wish, n.changed
 }
 
+// contented tells whether the data that are wished for were in place before.
+func (n *Node) contented() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.granted == n.wish
+}
+
 func (n *Node) failed(op string, err error) error {
 	return &client.Error{Op: op, Path: n.Path(), Err: err}
 }

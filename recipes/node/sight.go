@@ -45,6 +45,7 @@ func (o *Options) measured() *telemetry.Recipe {
 type sight struct {
 	node    *Node
 	kit     *telemetry.Kit
+	recipe  *telemetry.Recipe
 	wait    *telemetry.Wait // nil while the node is there
 	hold    *telemetry.Hold
 	session *client.Session // in which it was there last
@@ -57,13 +58,13 @@ func (n *Node) look() *sight {
 	if kit == nil {
 		return nil
 	}
-	s := &sight{node: n, kit: kit}
+	s := &sight{node: n, kit: kit, recipe: n.opts.measured().Seen(n.life)}
 	s.want()
 	return s
 }
 
 func (s *sight) want() {
-	_, s.wait = s.kit.Wait(s.node.life, s.node.opts.measured(), s.node.path)
+	_, s.wait = s.kit.Wait(s.node.life, s.recipe, s.node.path)
 }
 
 // below returns a context for what is done for the node now.
@@ -86,6 +87,9 @@ func (s *sight) present(session *client.Session, czxid int64) {
 	if s.wait == nil { // it went, and nobody saw it
 		s.absent(cmp.Or(s.session.Err(), errGone))
 	}
+	if s.session != nil {
+		s.kit.Repaired(s.recipe)
+	}
 	s.hold = s.wait.Held(telemetry.Held{Session: session, Path: s.node.path, Token: czxid})
 	s.wait, s.session, s.czxid = nil, session, czxid
 }
@@ -95,6 +99,13 @@ func (s *sight) absent(why error) {
 	if s != nil && s.wait == nil {
 		s.hold.End(why)
 		s.want()
+	}
+}
+
+// overwritten tells that somebody has written other data, and that they are put right.
+func (s *sight) overwritten() {
+	if s != nil {
+		s.kit.Repaired(s.recipe)
 	}
 }
 

@@ -58,9 +58,17 @@
 //	it returns an error                       all is given up, and Run returns the error
 //	Run's context ends                        the contexts of all parts end; each is given up when its function has returned
 //
+// # Looking at it
+//
+// [Partition.Inspect] asks the servers whose each part is. With the client's TracerProvider the time from when a part is meant for this member
+// until it is its own is a span, partition.wait, and as long as it is its own another, partition.part; with its MeterProvider there are
+// bellwether.partition.wait.duration and .count, and bellwether.partition.part.duration, .count and .lost, which tell how many parts it owns, and
+// by their ends how many have moved. Its membership is seen as that of package group, and its locks as locks.
+//
 // # Cost
 //
-// A member is a member of a group and looks at it, see package group. To get a part takes what a lock takes, four requests; an owner has one watch on its own node. While a part is to move its owner has one more, on the part's directory, and
-// reads the nodes of those who wait there. To choose takes one step for each part, member and unit of weight, whenever the members change: a thousand
-// parts among a hundred members of weight 1 take a few milliseconds.
+// A member is a member of a group and looks at it, see package group. To get a part takes what a lock takes, four requests; an owner has one watch on
+// its own node. While a part is to move its owner has one more, on the part's directory, and reads the nodes of those who wait there. To choose
+// takes one step for each part, member and unit of weight, whenever the members change: a thousand parts among a hundred members of weight 1 take a
+// few milliseconds.
 package partition

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/group"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
@@ -69,7 +70,13 @@ type Partition struct {
 	dir    string   // or whose children are the parts
 	bad    error
 	opts   Options
+	kit    *telemetry.Kit // nil: nobody looks
 }
+
+// measured is how parts are called where they are seen.
+var measured = telemetry.Recipe{Family: telemetry.Partition, Name: "part", Words: []telemetry.Word{
+	{Err: ErrMoved, Word: "moved"}, {Err: ErrReleased, Word: "released"}, {Err: ErrRemoved, Word: "removed", Lost: true}, {Err: ErrLeft, Word: "left"},
+}}
 
 // New describes how parts are divided. It sends nothing. Names of parts are names of nodes. Members count only those who divide the same
 // parts: while some have other parts than others, as during an upgrade, each kind divides all of its own, and what both know is owned by one of
@@ -93,7 +100,7 @@ func NewOfChildren(c *client.Client, path, dir string, opts *Options) *Partition
 }
 
 func newPartition(c *client.Client, path string, opts *Options) *Partition {
-	p := &Partition{client: c, path: path}
+	p := &Partition{client: c, path: path, kit: telemetry.Of(c)}
 	if opts != nil {
 		p.opts = *opts
 	}

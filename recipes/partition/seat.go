@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
@@ -59,13 +60,16 @@ func (t *seat) attend() {
 		if wanting == nil {
 			return
 		}
-		hold, err := s.partition.mutex(t.name, s.id).Lock(wanting)
+		ctx, wait := s.partition.kit.Wait(wanting, &measured, s.partition.locks(t.name))
+		hold, err := s.partition.mutex(t.name, s.id).Lock(ctx)
 		switch {
 		case err == nil:
-			t.own(hold, wanting)
+			t.own(hold, wanting, wait)
+			continue
 		case wanting.Err() == nil:
 			s.end(err)
 		}
+		wait.Failed(err)
 	}
 }
 
@@ -86,9 +90,10 @@ func (t *seat) stay() context.Context {
 }
 
 // own owns the part: from when it was got to when it was given up, and its owner has let go.
-func (t *seat) own(hold *lock.Hold, wanting context.Context) {
+func (t *seat) own(hold *lock.Hold, wanting context.Context, wait *telemetry.Wait) {
 	s := t.share
 	part := newPart(s, t.name, hold, s.ctx)
+	wait.Held(telemetry.Held{Session: part.Session(), Life: part.ctx.Context, Path: part.Path(), Token: part.Token()})
 	s.mu.Lock()
 	s.owned[part] = true
 	s.pending = append(s.pending, part)

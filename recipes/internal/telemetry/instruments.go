@@ -20,6 +20,9 @@ const (
 	Counter
 	Queue
 	Job
+	Group
+	Partition
+	Discovery
 	families // how many
 )
 
@@ -31,19 +34,32 @@ type vocabulary struct {
 	waits      string // descriptions
 	held       string
 	operations string
+	repairs    string // of what is kept, and put right when somebody else has changed it; "": it is not
 }
 
 var vocabularies = [families]vocabulary{
 	Lock:    {name: "lock", waiter: "call", hold: "hold", waits: "From asking for a lock until it is held, or not.", held: "How long a lock was held."},
 	Leader:  {name: "leader", waiter: "call", hold: "term", waits: "From standing for election until leading, or not.", held: "How long a term was."},
 	Barrier: {name: "barrier", waiter: "call", hold: "round", waits: "From coming to a barrier until it lets in, or not.", held: "How long a process was in a round."},
-	Node:    {name: "node", waiter: "node", hold: "presence", waits: "From wanting a node until it is there.", held: "How long a node was there."},
+	Node: {
+		name: "node", waiter: "node", hold: "presence", waits: "From wanting a node until it is there.", held: "How long a node was there.",
+		repairs: "Times a node was put right that was gone, or another.",
+	},
 	Counter: {name: "counter", operations: "Duration of changes of numbers."},
 	Queue: {
 		name: "queue", waiter: "call", hold: "delivery", waits: "From asking for an item until it is given out, or not.", held: "How long an item was in hand.",
 		operations: "Duration of putting items, and of what becomes of them.",
 	},
 	Job: {name: "job", operations: "Duration of runs of jobs."},
+	Group: {
+		name: "group", waiter: "member", hold: "membership", waits: "From wanting to be a member until registered.", held: "How long a member was registered.",
+		repairs: "Times a member's node was put right that was gone, or another.",
+	},
+	Partition: {name: "partition", waiter: "part", hold: "part", waits: "From being meant for a part until owning it, or not.", held: "How long a part was owned."},
+	Discovery: {
+		name: "discovery", waiter: "registration", hold: "registration", waits: "From wanting an instance to be listed until it is.",
+		held: "How long an instance was listed.", repairs: "Times an instance's node was put right that was gone, or another.",
+	},
 }
 
 // Metric is an instrument that one recipe alone has.
@@ -64,6 +80,11 @@ const (
 	JobLateness
 	JobGaps
 	JobUnknown
+	DiscoveryUnhealthy
+	DiscoveryBrakes
+	DiscoveryEjections
+	DiscoveryProbes
+	DiscoveryAttempts
 	metrics // how many
 )
 
@@ -93,6 +114,45 @@ var definitions = [metrics]struct {
 	JobLateness:        {duration, "bellwether.job.run.lateness", "s", "From the time of the schedule to the beginning of its run, by the servers' clock."},
 	JobGaps:            {count, "bellwether.job.gaps", "{run}", "Runs before which times were left out."},
 	JobUnknown:         {count, "bellwether.job.unknown", "{run}", "Runs nobody knows the outcome of, as found by who leads next."},
+	DiscoveryUnhealthy: {level, "bellwether.discovery.unhealthy.count", "{registration}", "Instances that are not listed since their check does not succeed."},
+	DiscoveryBrakes:    {count, "bellwether.discovery.brakes", "{brake}", "Times so many instances went at once that they were kept."},
+	DiscoveryEjections: {count, "bellwether.discovery.ejections", "{ejection}", "Instances left out since requests to them have failed."},
+	DiscoveryProbes:    {count, "bellwether.discovery.probes", "{probe}", "Single requests that decided about an instance that was ejected."},
+	DiscoveryAttempts:  {count, "bellwether.discovery.attempts", "{attempt}", "Requests of HTTP sent to an instance, each time one was."},
+}
+
+// Reading is an instrument that is asked for its value, when somebody collects.
+type Reading int
+
+// The readings.
+const (
+	GroupMembers Reading = iota
+	DiscoveryInstances
+	DiscoveryStaleness
+	DiscoveryCandidates
+	DiscoveryEjected
+	DiscoveryOutstanding
+	DiscoveryPicks
+	readings // how many
+)
+
+const (
+	sum   kind = iota // of what has happened, each time all of it
+	now               // what there is
+	worst             // seconds, the longest of several
+)
+
+var questions = [readings]struct {
+	kind                    kind
+	name, unit, description string
+}{
+	GroupMembers:         {now, "bellwether.group.members", "{member}", "Members that are known to those who look on."},
+	DiscoveryInstances:   {now, "bellwether.discovery.instances", "{instance}", "Instances known, by the status they have."},
+	DiscoveryStaleness:   {worst, "bellwether.discovery.staleness", "s", "For how long changes may have been missed; 0 if none can have been."},
+	DiscoveryCandidates:  {now, "bellwether.discovery.candidates", "{instance}", "Instances that one is chosen from."},
+	DiscoveryEjected:     {now, "bellwether.discovery.ejected", "{instance}", "Instances that are left out, or tried with a request at a time, since some have failed."},
+	DiscoveryOutstanding: {now, "bellwether.discovery.outstanding", "{request}", "Requests that an instance was chosen for and that are not done."},
+	DiscoveryPicks:       {sum, "bellwether.discovery.picks", "{pick}", "Times an instance was chosen, or was to be."},
 }
 
 // bounds are seconds, from a round trip to half a day.
@@ -105,7 +165,7 @@ var amounts = []float64{0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100
 type gauges struct {
 	wait, held, operation metric.Float64Histogram
 	waiting, holding      metric.Int64UpDownCounter
-	lost                  metric.Int64Counter
+	lost, repaired        metric.Int64Counter
 	name                  string // of the family
 	waitSpan, heldSpan    string
 }
@@ -155,6 +215,9 @@ func (m maker) gauges(v *vocabulary) (g gauges) {
 	g.waiting = m.level(wait+".count", "{"+v.waiter+"}", "Those that wait.")
 	g.held = m.seconds(held+".duration", v.held)
 	g.holding = m.level(held+".count", unit, "Those that go on.")
+	if v.repairs != "" {
+		g.repaired = m.count("bellwether."+v.name+".repairs", "{repair}", v.repairs)
+	}
 	g.lost = m.count(held+".lost", unit, "Those that ended without their owner's wish.")
 	return g
 }

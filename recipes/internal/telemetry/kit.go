@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -28,6 +29,23 @@ type Word struct {
 	Word string
 	Lost bool // it is an end that nobody wished
 	Fine bool // it is an answer as good as any, and no error of a span
+}
+
+type asKey struct{}
+
+// As has a recipe that is made with this context seen as another one, which is made of it. It keeps its own Words.
+func As(ctx context.Context, f Family, name string) context.Context {
+	return context.WithValue(ctx, asKey{}, Recipe{Family: f, Name: name})
+}
+
+// Seen returns as what a recipe is seen that is made with this context.
+func (r *Recipe) Seen(ctx context.Context) *Recipe {
+	as, ok := ctx.Value(asKey{}).(Recipe)
+	if !ok {
+		return r
+	}
+	as.Words = r.Words
+	return &as
 }
 
 // word names a failure, and tells whether it is a real one.
@@ -64,6 +82,8 @@ type Kit struct {
 	levels     [metrics]metric.Int64UpDownCounter
 	counts     [metrics]metric.Int64Counter
 
+	questions *observer // nil: nobody asks
+
 	mu       sync.RWMutex
 	prepared map[attributes]*options
 }
@@ -71,12 +91,22 @@ type Kit struct {
 // attributes are those of a measurement, of which there are few; "" is none.
 type attributes struct {
 	recipe, operation, failure, end string
+	Labels
+}
+
+// Labels are what is said of a service, besides; "" is none.
+type Labels struct {
+	Service string // its name
+	Status  string // of its instances
+	Failure string // error.type
+	Resend  string // how often the request was sent before: of one that was not, "0"
 }
 
 // options are attributes as instruments take them, made once: to make them takes longer than to measure.
 type options struct {
-	add    []metric.AddOption
-	record []metric.RecordOption
+	add     []metric.AddOption
+	record  []metric.RecordOption
+	observe []metric.ObserveOption
 }
 
 func (k *Kit) options(a attributes) *options {
@@ -88,14 +118,19 @@ func (k *Kit) options(a attributes) *options {
 	}
 	var all []attribute.KeyValue
 	for key, value := range map[attribute.Key]string{
-		"bellwether.recipe": a.recipe, "bellwether.operation": a.operation, "error.type": a.failure, "bellwether.end": a.end,
+		"bellwether.recipe": a.recipe, "bellwether.operation": a.operation, "error.type": a.failure + a.Failure, "bellwether.end": a.end,
+		"bellwether.service": a.Service, "bellwether.status": a.Status, "http.request.resend_count": a.Resend,
 	} {
-		if value != "" {
+		switch n, err := strconv.Atoi(value); {
+		case value == "":
+		case key == "http.request.resend_count" && err == nil:
+			all = append(all, key.Int(n))
+		default:
 			all = append(all, key.String(value))
 		}
 	}
 	set := metric.WithAttributeSet(attribute.NewSet(all...))
-	o = &options{add: []metric.AddOption{set}, record: []metric.RecordOption{set}}
+	o = &options{add: []metric.AddOption{set}, record: []metric.RecordOption{set}, observe: []metric.ObserveOption{set}}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.prepared[a] = o
@@ -134,6 +169,7 @@ func newKit(tp trace.TracerProvider, mp metric.MeterProvider) *Kit {
 			k.histograms[i] = m.histogram(d.name, d.unit, d.description, amounts)
 		}
 	}
+	k.questions = newObserver(k, m)
 	return k
 }
 
@@ -145,6 +181,20 @@ func (k *Kit) Count(m Metric, n int64) {
 		k.counts[m].Add(context.Background(), n)
 	default:
 		k.levels[m].Add(context.Background(), n)
+	}
+}
+
+// CountOf adds to a count of a service.
+func (k *Kit) CountOf(m Metric, of Labels) {
+	if k != nil {
+		k.counts[m].Add(context.Background(), 1, k.options(attributes{Labels: of}).add...)
+	}
+}
+
+// Repaired counts what was put right.
+func (k *Kit) Repaired(r *Recipe) {
+	if k != nil {
+		k.families[r.Family].repaired.Add(context.Background(), 1, k.options(attributes{recipe: r.Name}).add...)
 	}
 }
 

@@ -190,6 +190,73 @@ func TestOperation(t *testing.T) {
 	})
 }
 
+// What is asked is told when somebody collects: the same by several is added up, of times the longest counts, and what was counted stays counted.
+func TestObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r telemetrytest.Recorder
+		kit := Of(connect(t, &r))
+		registered := r.Callbacks() // by the client
+		mail := Labels{Service: "mail"}
+		n := 1.0
+		read := func(tell func(Reading, Labels, float64)) {
+			tell(DiscoveryPicks, mail, 10*n)
+			tell(DiscoveryCandidates, mail, n)
+			tell(DiscoveryStaleness, mail, n)
+			tell(DiscoveryInstances, Labels{Service: "mail", Status: "up"}, n)
+		}
+		stop := kit.Observe(read)
+		again := kit.Observe(func(tell func(Reading, Labels, float64)) { read(tell) })
+		n = 3
+		last := kit.Observe(func(tell func(Reading, Labels, float64)) {
+			tell(DiscoveryStaleness, mail, 5)
+			tell(DiscoveryPicks, Labels{Service: "mail", Failure: "none"}, 2)
+		})
+		require.Equal(t, registered+1, r.Callbacks())
+		told := func(name string) (all []telemetrytest.Measurement) { return r.Observed("bellwether.discovery." + name) }
+		is := func(value float64, attrs ...string) telemetrytest.Measurement {
+			m := telemetrytest.Measurement{Value: value, Attributes: map[string]string{"bellwether.service": "mail"}}
+			for i := 0; i < len(attrs); i += 2 {
+				m.Attributes[attrs[i]] = attrs[i+1]
+			}
+			return m
+		}
+		require.ElementsMatch(t, []telemetrytest.Measurement{is(60), is(2, "error.type", "none")}, told("picks"))
+		require.Equal(t, []telemetrytest.Measurement{is(6)}, told("candidates"))
+		require.Equal(t, []telemetrytest.Measurement{is(5)}, told("staleness"))
+		require.Equal(t, []telemetrytest.Measurement{is(6, "bellwether.status", "up")}, told("instances"))
+		again()
+		again()
+		last()
+		n = 4
+		require.ElementsMatch(t, []telemetrytest.Measurement{is(70), is(2, "error.type", "none")}, told("picks"))
+		require.Equal(t, []telemetrytest.Measurement{is(4)}, told("candidates"))
+		require.Equal(t, []telemetrytest.Measurement{is(4)}, told("staleness"))
+		stop()
+		require.Equal(t, registered, r.Callbacks(), "nobody has anything to tell")
+		stop = kit.Observe(func(func(Reading, Labels, float64)) {})
+		require.ElementsMatch(t, []telemetrytest.Measurement{is(70), is(2, "error.type", "none")}, told("picks"))
+		require.Empty(t, told("candidates"))
+		stop()
+	})
+}
+
+// What one recipe keeps by another is seen as its own, with the words of that one.
+func TestAs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r telemetrytest.Recorder
+		kit := Of(connect(t, &r))
+		kept := Recipe{Family: Node, Name: "ephemeral_node", Words: mutex.Words}
+		require.Same(t, &kept, kept.Seen(t.Context()))
+		_, wait := kit.Wait(t.Context(), kept.Seen(As(t.Context(), Group, "membership")), "/a")
+		kit.Repaired(kept.Seen(As(t.Context(), Discovery, "registration")))
+		wait.Failed(errTaken)
+		require.Equal(t, map[string]string{"bellwether.recipe": "membership", "error.type": "removed"}, r.Measured("bellwether.group.wait.duration")[0].Attributes)
+		require.Empty(t, r.Measured("bellwether.node.wait.duration"))
+		require.Equal(t, []telemetrytest.Measurement{{Value: 1, Attributes: map[string]string{"bellwether.recipe": "registration"}}},
+			r.Measured("bellwether.discovery.repairs"))
+	})
+}
+
 // Each instrument is made once for a client, and stands in the package comment with its unit, as do the words for attributes.
 func TestInstrumentsAreOnceAndDescribed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -259,6 +326,8 @@ func TestUnusedItCostsNothing(t *testing.T) {
 		op.End(nil)
 		kit.Count(LeaderChanges, 1)
 		kit.Took(CacheStaleDuration, time.Second)
+		kit.Repaired(&mutex)
+		kit.CountOf(DiscoveryBrakes, Labels{Service: "mail"})
 		_, _, _ = hold.Context(ctx), wait.Context(ctx), Below(ctx, ctx)
 	}
 	require.Zero(t, testing.AllocsPerRun(1000, round))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type Recorder struct {
 	measured    map[string][]Measurement
 	instruments map[string]Instrument
 	made        map[string]int
+	callbacks   map[*registration]metric.Callback
 }
 
 // Instrument is what was said about one when it was made.
@@ -34,6 +36,8 @@ type Measurement struct {
 	Value      float64
 	Attributes map[string]string
 }
+
+func (m Measurement) same(other Measurement) bool { return maps.Equal(m.Attributes, other.Attributes) }
 
 // Span is one that was begun. Its fields are for reading when nobody uses it any more.
 type Span struct {
@@ -62,6 +66,37 @@ func (r *Recorder) Measured(name string) []Measurement {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.measured[name])
+}
+
+// Observed asks an instrument that is asked, and returns what it tells. What several clients tell with the same attributes is added up, as by
+// OpenTelemetry's SDK; one may not tell it twice.
+func (r *Recorder) Observed(name string) []Measurement {
+	r.mu.Lock()
+	callbacks := slices.Collect(maps.Values(r.callbacks))
+	r.mu.Unlock()
+	var all []Measurement
+	for _, ask := range callbacks {
+		var o observer
+		if err := ask(context.Background(), &o); err != nil {
+			panic(err)
+		}
+		for _, m := range o.told[name] {
+			i := slices.IndexFunc(all, m.same)
+			if i < 0 {
+				all = append(all, m)
+			} else {
+				all[i].Value += m.Value
+			}
+		}
+	}
+	return all
+}
+
+// Callbacks returns how many are registered.
+func (r *Recorder) Callbacks() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.callbacks)
 }
 
 // Sum adds up what an instrument was told so far: for one that goes up and down, what it says now.
@@ -205,6 +240,97 @@ func (m meter) Int64UpDownCounter(name string, opts ...metric.Int64UpDownCounter
 	return upDown{instrument: m.recorder.make(name, Instrument{"up-down", c.Unit(), c.Description()})}, nil
 }
 
+func (m meter) Int64ObservableCounter(name string, opts ...metric.Int64ObservableCounterOption) (metric.Int64ObservableCounter, error) {
+	c := metric.NewInt64ObservableCounterConfig(opts...)
+	return observable{instrument: m.recorder.make(name, Instrument{"asked counter", c.Unit(), c.Description()})}, nil
+}
+
+func (m meter) Int64ObservableUpDownCounter(name string, opts ...metric.Int64ObservableUpDownCounterOption) (metric.Int64ObservableUpDownCounter, error) {
+	c := metric.NewInt64ObservableUpDownCounterConfig(opts...)
+	return observableUpDown{instrument: m.recorder.make(name, Instrument{"asked up-down", c.Unit(), c.Description()})}, nil
+}
+
+func (m meter) Float64ObservableGauge(name string, opts ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
+	c := metric.NewFloat64ObservableGaugeConfig(opts...)
+	return observableGauge{instrument: m.recorder.make(name, Instrument{"asked gauge", c.Unit(), c.Description()})}, nil
+}
+
+// RegisterCallback is metric.Meter's.
+func (m meter) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration, error) {
+	m.recorder.mu.Lock()
+	defer m.recorder.mu.Unlock()
+	if m.recorder.callbacks == nil {
+		m.recorder.callbacks = make(map[*registration]metric.Callback)
+	}
+	r := &registration{recorder: m.recorder}
+	m.recorder.callbacks[r] = f
+	return r, nil
+}
+
+type registration struct {
+	metricnoop.Registration
+	recorder *Recorder
+}
+
+// Unregister is metric.Registration's.
+func (r *registration) Unregister() error {
+	r.recorder.mu.Lock()
+	defer r.recorder.mu.Unlock()
+	delete(r.recorder.callbacks, r)
+	return nil
+}
+
+type observable struct {
+	metricnoop.Int64ObservableCounter
+	instrument
+}
+
+type observableUpDown struct {
+	metricnoop.Int64ObservableUpDownCounter
+	instrument
+}
+
+type observableGauge struct {
+	metricnoop.Float64ObservableGauge
+	instrument
+}
+
+// observer keeps what callbacks tell.
+type observer struct {
+	metricnoop.Observer
+	told map[string][]Measurement
+}
+
+// ObserveInt64 is metric.Observer's.
+func (o *observer) ObserveInt64(what metric.Int64Observable, value int64, opts ...metric.ObserveOption) {
+	o.note(what, float64(value), opts)
+}
+
+// ObserveFloat64 is metric.Observer's.
+func (o *observer) ObserveFloat64(what metric.Float64Observable, value float64, opts ...metric.ObserveOption) {
+	o.note(what, value, opts)
+}
+
+func (o *observer) note(what any, value float64, opts []metric.ObserveOption) {
+	m := Measurement{Value: value, Attributes: attributesOf(metric.NewObserveConfig(opts).Attributes())}
+	name := what.(interface{ called() string }).called()
+	if slices.ContainsFunc(o.told[name], m.same) {
+		panic(fmt.Sprintf("%s is told twice for %v", name, m.Attributes))
+	}
+	if o.told == nil {
+		o.told = make(map[string][]Measurement)
+	}
+	o.told[name] = append(o.told[name], m)
+}
+
+func attributesOf(attrs attribute.Set) map[string]string {
+	all := make(map[string]string)
+	for _, a := range attrs.ToSlice() {
+		all[string(a.Key)] = a.Value.String()
+	}
+	return all
+}
+
 // instrument is what those of all kinds have in common.
 type instrument struct {
 	recorder *Recorder
@@ -222,11 +348,10 @@ func (r *Recorder) make(name string, what Instrument) instrument {
 	return instrument{r, name}
 }
 
+func (i instrument) called() string { return i.name }
+
 func (i instrument) note(value float64, attrs attribute.Set) {
-	m := Measurement{Value: value, Attributes: make(map[string]string)}
-	for _, a := range attrs.ToSlice() {
-		m.Attributes[string(a.Key)] = a.Value.String()
-	}
+	m := Measurement{Value: value, Attributes: attributesOf(attrs)}
 	i.recorder.mu.Lock()
 	defer i.recorder.mu.Unlock()
 	i.recorder.measured[i.name] = append(i.recorder.measured[i.name], m)
