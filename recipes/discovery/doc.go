@@ -57,6 +57,16 @@
 // to send everything to the few that are left would not help. They are kept for some time, and marked as Lost, see [LookupOptions]. Who calls
 // one that has failed in fact finds out, and calls another: package choose does.
 //
+// # Looking at it
+//
+// [Registration.Status] and [Registry.Inspect] tell what is known here, and on the servers. With the client's TracerProvider each time in which an
+// instance is to be listed and is not is a span, discovery.wait, and each in which it is listed another, discovery.registration. With its
+// MeterProvider there are bellwether.discovery.wait.duration and .count, bellwether.discovery.registration.duration, .count and .lost,
+// bellwether.discovery.repairs and bellwether.discovery.unhealthy.count; and of each service that is looked up bellwether.discovery.instances, by
+// their status, those that are kept as lost among them, bellwether.discovery.staleness, and bellwether.discovery.brakes.
+//
+// # Cost of lookups
+//
 // To look up costs a read for the names and one for each instance, and a watch for each; a change one read, and one for the names if an
 // instance has come or gone.
 package discovery

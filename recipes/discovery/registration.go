@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/node"
 )
 
@@ -49,7 +50,8 @@ type Registration[T any] struct {
 
 	turn chan struct{} // has one token: of who changes the instance
 
-	listed bool // it was, or was to be; of run alone, and before it
+	listed    bool // it was, or was to be; of run alone, and before it
+	unhealthy bool // it is counted among those; of run alone
 
 	mu       sync.Mutex
 	instance Instance[T]
@@ -88,7 +90,7 @@ func (r *Registry[T]) Register(ctx context.Context, i Instance[T], opts *Registe
 	if err := g.prepare(); err != nil {
 		return nil, g.failed("register", err)
 	}
-	g.life, g.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	g.life, g.end = context.WithCancelCause(telemetry.As(context.WithoutCancel(ctx), telemetry.Discovery, "registration"))
 	g.draining, g.hurry = context.WithCancel(context.WithoutCancel(ctx))
 	if err := r.add(ctx, g); err != nil {
 		g.hurry()
@@ -315,6 +317,8 @@ func (g *Registration[T]) drain() {
 // gate lists the instance while it is healthy, until life ends, or the client is closed.
 func (g *Registration[T]) gate() {
 	good, bad := 0, 0
+	defer g.doubt(false)
+	g.doubt(true)
 	for {
 		err := g.check()
 		if g.life.Err() != nil {
@@ -327,9 +331,11 @@ func (g *Registration[T]) gate() {
 		}
 		switch {
 		case g.node == nil && good >= g.opts.Rise:
+			g.doubt(false)
 			g.list()
 		case g.node != nil && bad >= g.opts.Fall:
 			g.registry.log.Warn("instance is not listed any more", "path", g.path, "cause", err)
+			g.doubt(true)
 			_ = g.unlist(fmt.Errorf("%w: %w", ErrUnhealthy, err))
 		case g.node == nil && err != nil:
 			g.note(fmt.Errorf("%w: %w", ErrUnhealthy, err))
@@ -338,6 +344,19 @@ func (g *Registration[T]) gate() {
 			return
 		}
 	}
+}
+
+// doubt counts the instances that are not listed since their checks do not succeed.
+func (g *Registration[T]) doubt(unhealthy bool) {
+	if unhealthy == g.unhealthy {
+		return
+	}
+	g.unhealthy = unhealthy
+	by := int64(-1)
+	if unhealthy {
+		by = 1
+	}
+	telemetry.Of(g.registry.client).Count(telemetry.DiscoveryUnhealthy, by)
 }
 
 // pause waits until it is time for the next check, unless there is none.

@@ -53,6 +53,9 @@ func NewRegistry[T any](c *client.Client, base string, opts *Options[T]) *Regist
 	return r
 }
 
+// Client returns the client the registry works through.
+func (r *Registry[T]) Client() *client.Client { return r.client }
+
 // Names returns the names of the services that have a directory, sorted. That of a service without instances vanishes some time later. There
 // are none if nobody has ever registered anything.
 func (r *Registry[T]) Names(ctx context.Context) ([]string, error) { return r.children(ctx, r.base) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // LookupOptions say how a service is looked at. The zero value works, and nil means the zero value.
@@ -36,6 +37,8 @@ type Service[T any] struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	done     chan struct{}               // closed when nothing follows the nodes any more
+	kit      *telemetry.Kit              // nil: nobody looks
+	unseen   func()                      // ends that it is seen
 	now      atomic.Pointer[snapshot[T]] // written with mu
 
 	mu    sync.Mutex
@@ -71,6 +74,8 @@ func (r *Registry[T]) Lookup(ctx context.Context, service string, opts *LookupOp
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
+	s.kit = telemetry.Of(r.client)
+	s.unseen = s.kit.Observe(s.tell)
 	ready := make(chan struct{})
 	s.running.Go(func() { s.follow(life, ready) }) // ends with life, or the mirror
 	s.running.Go(func() { s.watchAlarm(life) })    // ends with life
@@ -87,6 +92,9 @@ func (s *Service[T]) Close() {
 
 // Name returns the name of the service.
 func (s *Service[T]) Name() string { return s.name }
+
+// Client returns the client the view reads through.
+func (s *Service[T]) Client() *client.Client { return s.registry.client }
 
 // Done returns a channel that is closed when the view has ended, and Err tells why, as those of cache.Cache.
 func (s *Service[T]) Done() <-chan struct{} { return s.done }
@@ -202,6 +210,7 @@ func difference[T any](known, now *snapshot[T], first bool) (changes []Change[T]
 // follow does to the view what happens to the nodes.
 func (s *Service[T]) follow(ctx context.Context, ready chan<- struct{}) {
 	defer close(s.done)
+	defer s.unseen()
 	first := true
 	for batch := range s.mirror.WatchBatches(ctx) {
 		s.apply(batch)
@@ -247,7 +256,12 @@ func (s *Service[T]) read(n cache.Node) *Entry[T] {
 
 // settle publishes what there is. The caller holds mu.
 func (s *Service[T]) settle(now time.Time, stale bool) {
-	if alarm := s.brake.settle(now); !alarm.Equal(s.alarm) {
+	braked := s.brake.kept
+	alarm := s.brake.settle(now)
+	if s.brake.kept && !braked {
+		s.kit.CountOf(telemetry.DiscoveryBrakes, telemetry.Labels{Service: s.name})
+	}
+	if !alarm.Equal(s.alarm) {
 		s.alarm = alarm
 		select {
 		case s.set <- struct{}{}:
@@ -283,4 +297,35 @@ func (s *Service[T]) watchAlarm(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// tell tells what is known, for those who collect that.
+func (s *Service[T]) tell(tell func(telemetry.Reading, telemetry.Labels, float64)) {
+	counts := make(map[string]int)
+	for _, e := range s.Instances() {
+		counts[e.word()]++
+	}
+	for word, n := range counts {
+		tell(telemetry.DiscoveryInstances, telemetry.Labels{Service: s.name, Status: word}, float64(n))
+	}
+	stale := 0.0
+	if since := s.StaleSince(); !since.IsZero() {
+		stale = time.Since(since).Seconds()
+	}
+	tell(telemetry.DiscoveryStaleness, telemetry.Labels{Service: s.name}, stale)
+}
+
+// word is how an instance is, in one of few words.
+func (e *Entry[T]) word() string {
+	switch {
+	case !e.Lost.IsZero():
+		return "lost"
+	case e.Err != nil:
+		return "unreadable"
+	case e.Available():
+		return string(Up)
+	case e.Status == Starting, e.Status == Draining, e.Status == Down:
+		return string(e.Status)
+	}
+	return "other"
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/recipes/discovery"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // ErrNone tells that there is no instance that could be chosen.
@@ -51,7 +52,8 @@ type Options struct {
 	MaxEjected float64
 }
 
-// Source is where instances come from. A *discovery.Service is one.
+// Source is where instances come from. A *discovery.Service is one. What is chosen from a source that also has its methods Name and Client is seen
+// where the client is.
 type Source[T any] interface {
 	// Snapshot returns all instances, which are not changed any more, and a channel that is closed when there are others. An instance that is
 	// the same has the same address.
@@ -69,8 +71,14 @@ type Chooser[T any] struct {
 	running  sync.WaitGroup
 	now      atomic.Pointer[fleet[T]] // written with mu
 
+	none   atomic.Int64 // requests for which there was nobody
+	kit    *telemetry.Kit
+	name   string // of the service, where it is seen
+	unseen func() // ends that it is seen
+
 	mu    sync.Mutex
 	slots map[string]*slot // by path
+	gone  int64            // requests for which one was chosen that is not there any more
 	wake  chan struct{}    // has a token when there is another deadline
 }
 
@@ -109,12 +117,14 @@ func New[T any](source Source[T], strategy Strategy, opts *Options) *Chooser[T] 
 	c.mu.Lock()
 	deadline := c.work(all, true)
 	c.mu.Unlock()
+	c.show(source)
 	c.running.Go(func() { c.follow(changed, deadline) }) // ends with life
 	return c
 }
 
 // Close ends the chooser, and returns when nothing of it runs. It goes on to choose from what it has known last.
 func (c *Chooser[T]) Close() {
+	c.unseen()
 	c.cancel()
 	c.running.Wait()
 }
@@ -124,14 +134,14 @@ func (c *Chooser[T]) Close() {
 func (c *Chooser[T]) Pick() (Pick[T], error) {
 	f := c.now.Load()
 	if len(f.slots) == 0 {
-		return Pick[T]{}, ErrNone
+		return c.nobody()
 	}
 	i := c.strategy.Choose(&f.Candidates)
 	s := f.slots[i]
 	if s.mode.Load() != fit || f.parts != nil {
 		return c.pickWithCare(f, i), nil
 	}
-	s.outstanding.Add(1)
+	s.picked.Add(1)
 	return Pick[T]{Entry: f.entries[i], chooser: c, slot: s}, nil
 }
 
@@ -151,7 +161,7 @@ func (c *Chooser[T]) pickWithCare(f *fleet[T], i int) Pick[T] {
 			break
 		}
 	}
-	f.slots[i].outstanding.Add(1)
+	f.slots[i].picked.Add(1)
 	return Pick[T]{Entry: f.entries[i], chooser: c, slot: f.slots[i]}
 }
 
@@ -174,7 +184,7 @@ func (c *Chooser[T]) admit(f *fleet[T], i int) (Pick[T], bool) {
 		}
 		p.probe = true
 	}
-	s.outstanding.Add(1)
+	s.picked.Add(1)
 	return p, true
 }
 
@@ -198,7 +208,7 @@ func (c *Chooser[T]) since() int64 { return int64(time.Since(c.start)) + 1 }
 func (c *Chooser[T]) PickFor(key string) (Pick[T], error) {
 	f := c.now.Load()
 	if len(f.slots) == 0 {
-		return Pick[T]{}, ErrNone
+		return c.nobody()
 	}
 	i := f.first(hash(key), nil)
 	s := f.slots[i]
@@ -210,7 +220,7 @@ func (c *Chooser[T]) PickFor(key string) (Pick[T], error) {
 			i, s = j, f.slots[j]
 		}
 	}
-	s.outstanding.Add(1)
+	s.picked.Add(1)
 	return Pick[T]{Entry: f.entries[i], chooser: c, slot: s}, nil
 }
 
@@ -228,7 +238,7 @@ func (c *Chooser[T]) PickOther(tried ...Pick[T]) (Pick[T], error) {
 		return Pick[T]{}, ErrNone
 	}
 	s := f.slots[i]
-	s.outstanding.Add(1)
+	s.picked.Add(1)
 	return Pick[T]{Entry: f.entries[i], chooser: c, slot: s}, nil
 }
 
@@ -238,7 +248,7 @@ func (p Pick[T]) Done(err error) {
 	if p.slot == nil {
 		return
 	}
-	p.slot.outstanding.Add(-1)
+	p.slot.done.Add(1)
 	switch {
 	case p.chooser.opts.Failures < 0:
 	case err == nil:
@@ -252,6 +262,7 @@ func (p Pick[T]) Done(err error) {
 	case errors.Is(err, context.Canceled):
 		if p.probe {
 			p.slot.probed.Store(0)
+			p.chooser.count(telemetry.DiscoveryProbes, "canceled")
 		}
 	default:
 		p.chooser.failed(p.slot, p.probe)
@@ -268,12 +279,13 @@ const (
 
 // slot is what is known of an instance, for as long as it is the same.
 type slot struct {
-	outstanding atomic.Int64
-	mode        atomic.Uint32
-	requests    atomic.Int64 // that were done well, in the present window
-	inARow      atomic.Int64 // failures without a success in between
-	born        atomic.Int64 // when it began to warm
-	probed      atomic.Int64 // when the request began that decides; 0: none has
+	picked   atomic.Int64 // requests it was chosen for
+	done     atomic.Int64 // of them; the others are outstanding
+	mode     atomic.Uint32
+	requests atomic.Int64 // that were done well, in the present window
+	inARow   atomic.Int64 // failures without a success in between
+	born     atomic.Int64 // when it began to warm
+	probed   atomic.Int64 // when the request began that decides; 0: none has
 
 	id   string
 	hash uint64
@@ -288,6 +300,18 @@ type slot struct {
 	back       int64 // when it came back
 }
 
+// outstanding is how many requests it has.
+func (s *slot) outstanding() int64 {
+	done := s.done.Load() // first, so that there are never fewer than none
+	return s.picked.Load() - done
+}
+
+// nobody is what is chosen where there is nobody.
+func (c *Chooser[T]) nobody() (Pick[T], error) {
+	c.none.Add(1)
+	return Pick[T]{}, ErrNone
+}
+
 // failed notes a failure.
 func (c *Chooser[T]) failed(s *slot, probe bool) {
 	row := s.inARow.Add(1)
@@ -300,6 +324,9 @@ func (c *Chooser[T]) failed(s *slot, probe bool) {
 	}
 	s.failures++
 	enough := int64(c.opts.Failures)
+	if probe {
+		c.count(telemetry.DiscoveryProbes, "failed")
+	}
 	switch mode := s.mode.Load(); {
 	case mode == halfOpen && !probe, mode == ejected:
 		return // of a request from before
@@ -326,6 +353,7 @@ func (c *Chooser[T]) eject(s *slot, now int64) {
 	s.until = now + int64(min(pause, float64(c.opts.MaxEject)))
 	s.times = min(s.times+1, 30)
 	s.mode.Store(ejected)
+	c.count(telemetry.DiscoveryEjections, "")
 	c.work(c.now.Load().all, false)
 	select {
 	case c.wake <- struct{}{}:
@@ -335,6 +363,7 @@ func (c *Chooser[T]) eject(s *slot, now int64) {
 
 // restore takes an instance back that has done well when it was tried.
 func (c *Chooser[T]) restore(s *slot) {
+	c.count(telemetry.DiscoveryProbes, "")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.mode.Load() != halfOpen {

@@ -29,6 +29,11 @@
 // and [Chooser.PickOther] for a request that was tried elsewhere. An instance that is new, or has been ejected, gets its share little by little,
 // with Options.SlowStart.
 //
+// # Looking at it
+//
+// With the MeterProvider of the service's client there are, for each service, bellwether.discovery.picks, .candidates, .ejected and .outstanding,
+// which are asked for when somebody collects, and cost a request nothing, and bellwether.discovery.ejections and .probes.
+//
 // # Cost
 //
 // To pick and to be done takes no lock, no memory and no look at the clock, save while an instance is warming or half-open. RoundRobin, Random,

@@ -48,6 +48,7 @@ func (c *Chooser[T]) take(all []*discovery.Entry[T], first bool) {
 		if s != nil && s.registered.Equal(e.Registered) && s.where == e.HostPort() {
 			continue
 		}
+		c.drop(e.Path)
 		s = &slot{id: e.ID, hash: hash(e.Path), registered: e.Registered, where: e.HostPort(), window: c.since()}
 		if !first {
 			c.begin(s)
@@ -56,8 +57,16 @@ func (c *Chooser[T]) take(all []*discovery.Entry[T], first bool) {
 	}
 	for path := range c.slots {
 		if !there[path] {
-			delete(c.slots, path)
+			c.drop(path)
 		}
+	}
+}
+
+// drop forgets an instance, but for the requests that it was chosen for. The caller holds mu.
+func (c *Chooser[T]) drop(path string) {
+	if s := c.slots[path]; s != nil {
+		c.gone += s.picked.Load()
+		delete(c.slots, path)
 	}
 }
 
@@ -166,7 +175,7 @@ func (c *Candidates) ID(i int) string { return c.slots[i].id }
 func (c *Candidates) Share(i int) float64 { return c.shares[i] }
 
 // Outstanding returns how many requests it has from this chooser that are not done yet.
-func (c *Candidates) Outstanding(i int) int64 { return c.slots[i].outstanding.Load() }
+func (c *Candidates) Outstanding(i int) int64 { return c.slots[i].outstanding() }
 
 // weigh prepares for one to be chosen by weight in the same time whatever their number (Vose's alias method).
 func (c *Candidates) weigh() {

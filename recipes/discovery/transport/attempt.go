@@ -8,13 +8,18 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/bellwether-zk/bellwether/recipes/discovery/choose"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // attempt is what has come of a request at one instance.
 type attempt[T any] struct {
+	t      *Transport[T]
+	to     target
+	number int // of those that were before
 	pick   choose.Pick[T]
 	where  string
 	resp   *http.Response
@@ -25,8 +30,8 @@ type attempt[T any] struct {
 }
 
 // send sends a request to the instance that was picked. What comes of it is told to the chooser, at once if there is no answer.
-func (t *Transport[T]) send(req *http.Request, b *bodies, body io.ReadCloser, to target, pick choose.Pick[T]) *attempt[T] {
-	a := &attempt[T]{pick: pick, where: addressOf(to, &pick.Entry.Instance)}
+func (t *Transport[T]) send(req *http.Request, b *bodies, body io.ReadCloser, to target, pick choose.Pick[T], number int) *attempt[T] {
+	a := &attempt[T]{t: t, to: to, number: number, pick: pick, where: addressOf(to, &pick.Entry.Instance)}
 	var asked, got atomic.Bool
 	out := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GetConn: func(string) { asked.Store(true) },
@@ -60,10 +65,42 @@ func (t *Transport[T]) send(req *http.Request, b *bodies, body io.ReadCloser, to
 
 // done tells the chooser what has come of the request.
 func (a *attempt[T]) done(ctx context.Context, err error) {
+	a.count(ctx, err)
 	if a.ours || err != nil && a.failed == nil && errors.Is(ctx.Err(), context.Canceled) {
 		err = context.Canceled
 	}
 	a.pick.Done(err)
+}
+
+// count tells those who look.
+func (a *attempt[T]) count(ctx context.Context, err error) {
+	if a.t.kit != nil {
+		a.t.kit.CountOf(telemetry.DiscoveryAttempts, telemetry.Labels{
+			Service: a.to.service, Resend: strconv.Itoa(a.number), Failure: a.failure(ctx, err),
+		})
+	}
+}
+
+// failure is what was wrong with the attempt, in one of few words, as OpenTelemetry's error.type wants it.
+func (a *attempt[T]) failure(ctx context.Context, err error) string {
+	timeout, isNet := errors.AsType[net.Error](err)
+	switch {
+	case err == nil:
+		return ""
+	case a.failed != nil:
+		return strconv.Itoa(a.resp.StatusCode)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return "canceled"
+	case ctx.Err() != nil:
+		return "deadline_exceeded"
+	case a.ours:
+		return "bad_request"
+	case a.unseen:
+		return "unreached"
+	case isNet && timeout.Timeout():
+		return "timeout"
+	}
+	return "broken"
 }
 
 // mayBeRepeated tells whether the request may be sent to another instance, too.
@@ -85,12 +122,12 @@ func idempotent(req *http.Request) bool {
 }
 
 // discard ends an attempt whose answer, if there is one, nobody is given.
-func (a *attempt[T]) discard() {
+func (a *attempt[T]) discard(ctx context.Context) {
 	if a.resp == nil {
 		return
 	}
 	_ = a.resp.Body.Close() // its rest is not worth waiting for
-	a.pick.Done(a.failed)
+	a.done(ctx, a.failed)
 }
 
 // result is what the caller is given.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/discovery"
 	"github.com/bellwether-zk/bellwether/recipes/discovery/choose"
 )
@@ -150,6 +151,10 @@ type source[T any] struct {
 	view *discovery.Service[T]
 	to   target
 }
+
+// Name and Client are for who looks.
+func (s *source[T]) Name() string           { return s.view.Name() }
+func (s *source[T]) Client() *client.Client { return s.view.Client() }
 
 func (s *source[T]) Snapshot() ([]*discovery.Entry[T], <-chan struct{}) {
 	all, changed := s.view.Snapshot()

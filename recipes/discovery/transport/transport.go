@@ -32,6 +32,13 @@
 // A request that an instance may have seen is tried again if doing it twice is doing it once (GET, HEAD, OPTIONS, TRACE, PUT, DELETE, or a
 // header Idempotency-Key) and its body can be had again (none, or Request.GetBody), on an instance it has not been at, Options.Attempts times
 // in all. If there is no other one, or these are used up, the caller gets the last answer, or error.
+//
+// # Looking at it
+//
+// With the MeterProvider of the client each request at an instance is counted when it is done, in bellwether.discovery.attempts, by service, by
+// how often it was sent before, and by what was wrong with it; and of each service there is what packages discovery and choose tell. How long
+// requests take, and their spans, are left to OpenTelemetry's otelhttp: around Options.Base it tells of each attempt, around the Transport of the
+// request as a whole.
 package transport
 
 import (
@@ -47,6 +54,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/recipes/discovery"
 	"github.com/bellwether-zk/bellwether/recipes/discovery/choose"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
 // ErrClosed tells that a Transport was closed before the request.
@@ -78,7 +86,8 @@ type Transport[T any] struct {
 	life     context.Context
 	cancel   context.CancelCauseFunc
 	closing  sync.Once
-	traces   atomic.Bool // Base tells when it asks for connections
+	traces   atomic.Bool    // Base tells when it asks for connections
+	kit      *telemetry.Kit // nil: nobody looks
 
 	mu      sync.Mutex
 	known   map[target]*service[T]
@@ -88,7 +97,7 @@ type Transport[T any] struct {
 
 // New makes a transport to the services of a registry, whose client must live as long. Nothing is asked of the servers.
 func New[T any](services *discovery.Registry[T], opts *Options) *Transport[T] {
-	t := &Transport[T]{services: services, known: make(map[target]*service[T])}
+	t := &Transport[T]{services: services, kit: telemetry.Of(services.Client()), known: make(map[target]*service[T])}
 	if opts != nil {
 		t.opts = *opts
 	}
@@ -165,7 +174,7 @@ func (t *Transport[T]) RoundTrip(req *http.Request) (*http.Response, error) {
 	body := all.first()
 	var tried []choose.Pick[T]
 	for {
-		a := t.send(req, all, body, to, pick)
+		a := t.send(req, all, body, to, pick, len(tried))
 		tried = append(tried, pick)
 		var more bool
 		if len(tried) < t.opts.Attempts && a.mayBeRepeated(req) {
@@ -175,7 +184,7 @@ func (t *Transport[T]) RoundTrip(req *http.Request) (*http.Response, error) {
 			all.settle()
 			return a.result(req, to)
 		}
-		a.discard()
+		a.discard(req.Context())
 	}
 }
 
