@@ -44,7 +44,7 @@
 //	process dies                     gone when the servers end its session; static and permanent instances stay
 //
 // To register costs one round trip, a create and a read behind it that sets a watch; two if the instance is sequential; a reconnect one. Many that
-// are registered at once share the way. Of two processes that claim one id and one address, who comes last has it.
+// are registered at once, as by [Registry.RegisterAll], share the way. Of two processes that claim one id and one address, who comes last has it.
 //
 // # Lookups
 //

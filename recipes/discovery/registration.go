@@ -20,7 +20,8 @@ var ErrUnhealthy = errors.New("instance is not healthy")
 // RegisterOptions say how an instance is registered. The zero value works, and nil means the zero value.
 type RegisterOptions struct {
 	// Drain is how long Registration.Close lets the instance stand as Draining before it removes it, for those who have chosen it, and the
-	// requests it has, to come to an end. Default: it is removed at once.
+	// requests it has, to come to an end. Default: it is removed at once, which watchers do not tell from an instance that has lost the
+	// servers: many that go like this at once are kept, as LookupOptions.MassLoss says.
 	Drain time.Duration
 	// Check decides whether the instance is listed: it is removed when the check fails, and registered again when it succeeds. Its context
 	// ends after CheckTimeout; it must return then. Package health has checks. Default: it is always listed.
@@ -103,14 +104,56 @@ func (r *Registry[T]) Register(ctx context.Context, i Instance[T], opts *Registe
 	n := g.list()
 	g.running.Go(g.run) // ends with life, or the client
 	if err := n.Await(ctx); err != nil {
-		g.hurry()
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = g.Close(bounded)
+		r.undo(ctx, []*Registration[T]{g})
 		return nil, err
 	}
 	return g, nil
 }
+
+// RegisterAll registers several instances, such as all services of a process, and returns when all are listed, in their order. They go the way
+// to the servers together, and it takes about as long as one. With a Check it returns at once. If one cannot be registered, for reasons that
+// Register tells, RegisterAll fails with the first failure, or with all when ctx has ended; those that were listed are closed, without a drain.
+func (r *Registry[T]) RegisterAll(ctx context.Context, instances []Instance[T], opts *RegisterOptions) ([]*Registration[T], error) {
+	waiting, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	all, errs := make([]*Registration[T], len(instances)), make([]error, len(instances))
+	var registering sync.WaitGroup
+	for i, instance := range instances {
+		registering.Go(func() { // ends when it is listed, with ctx, or when another fails
+			all[i], errs[i] = r.Register(waiting, instance, opts)
+			if errs[i] != nil {
+				fail(errs[i])
+			}
+		})
+	}
+	registering.Wait()
+	failure := errors.Join(errs...)
+	if failure == nil {
+		return all, nil
+	}
+	r.undo(ctx, all)
+	if ctx.Err() == nil {
+		failure = context.Cause(waiting) // the others are its consequences
+	}
+	return nil, failure
+}
+
+// undo closes those that were registered for nothing.
+func (r *Registry[T]) undo(ctx context.Context, some []*Registration[T]) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	defer cancel()
+	var closing sync.WaitGroup
+	for _, g := range some {
+		if g != nil {
+			g.hurry()
+			closing.Go(func() { _ = g.Close(bounded) }) // ends with bounded, or before; the removal goes on
+		}
+	}
+	closing.Wait()
+}
+
+// cleanup bounds how long it is waited for removals that go on in the background.
+const cleanup = 5 * time.Second
 
 // prepare finds out what can be found out before anything is sent.
 func (g *Registration[T]) prepare() (err error) {

@@ -504,6 +504,45 @@ func TestRegisterIsGivenUp(t *testing.T) {
 	})
 }
 
+// Several are registered in the time of one, or none is.
+func TestRegisterAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		r := registryOf(c)
+		mustRegister(t, r, mail("first", 1), nil) // so that there is a directory
+		const way = 20 * time.Millisecond
+		e.DelayClient(c, way)
+		start := time.Now()
+		all, err := r.RegisterAll(t.Context(), []instance{mail("a", 2), mail("b", 3), mail("c", 4)}, nil)
+		require.NoError(t, err)
+		require.LessOrEqual(t, time.Since(start), 2*2*way, "one round trip, seldom two")
+		for i, g := range all {
+			require.True(t, g.Status().Present)
+			require.Equal(t, i+2, g.Instance().Port)
+		}
+		none, err := r.RegisterAll(t.Context(), nil, nil)
+		require.NoError(t, err)
+		require.Empty(t, none)
+		mustStand(t, other, "a:2, b:3, c:4, first:1")
+
+		_, err = r.RegisterAll(t.Context(), []instance{mail("d", 5), mail("first", 6), mail("e", 7)}, &discovery.RegisterOptions{Drain: time.Hour})
+		require.ErrorIs(t, err, client.ErrNodeExists, "there is one of this registry")
+		require.Less(t, time.Since(start), time.Minute)
+		mustStand(t, other, "a:2, b:3, c:4, first:1")
+
+		theirs := mail("taken", 8)
+		mustRegister(t, registryOf(other), theirs, nil)
+		theirs.Port = 9
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = r.RegisterAll(ctx, []instance{mail("d", 5), theirs}, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, node.ErrTaken)
+		mustStand(t, other, "a:2, b:3, c:4, first:1, taken:8")
+	})
+}
+
 // A check decides whether an instance is listed.
 func TestCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
