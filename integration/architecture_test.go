@@ -46,7 +46,7 @@ var (
 
 	// public is what programs import.
 	public = append(under("recipes/", "barrier", "cache", "counter", "discovery", "discovery/catalog", "discovery/choose", "discovery/grpcresolver",
-		"discovery/health", "discovery/promsd", "discovery/transport", "group", "job", "leader", "lock", "lock/fence", "node", "partition", "queue", "ticket"),
+		"discovery/health", "discovery/promsd", "discovery/transport", "group", "job", "leader", "lease", "lock", "lock/fence", "node", "partition", "queue", "ticket"),
 		"client", "client/typed", "client/schema", "client/migrate", "ensemble", "ensemble/ensembletest")
 )
 
@@ -127,7 +127,8 @@ var house = []room{
 	{name: "recipes/counter", may: append(recipes("lock", "ticket"), "client/typed"), beyond: otel, why: "a value among types, and a lock for those who are beaten"},
 	{name: "recipes/cache", may: recipes(), beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/queue", may: recipes("ticket"), beyond: otel, why: "a queue, and lines of those who wait"},
-	{name: "recipes/job", may: recipes("leader", "ticket"), beyond: otel, why: "who leads runs it, and who stands first in line looks at a lease"},
+	{name: "recipes/job", may: recipes("leader"), beyond: otel, why: "who leads runs it"},
+	{name: "recipes/lease", may: recipes("ticket"), beyond: otel, why: "who stands first in line looks at a lease"},
 	{name: "recipes/group", may: recipes("cache", "node"), beyond: otel, why: "nodes that live while members do, and a mirror of them"},
 	{name: "recipes/partition", may: recipes("cache", "group", "lock", "node", "ticket"), beyond: otel, why: "a group divides what is held by locks"},
 	{name: "recipes/discovery", may: recipes("cache", "node"), beyond: otel, why: "an instance is a node that lives while its process does, and a view of them a mirror"},

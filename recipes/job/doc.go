@@ -8,6 +8,8 @@
 // Every process that could do it calls [Job.Run]; one of them leads and runs the function, the others wait to take over. What was run
 // last is kept in a node, so that whoever takes over, after a crash or a year, knows which times have been dealt with.
 //
+// A program that others start at its times, such as cron on several machines, is kept from running twice by package lease.
+//
 // # How it works
 //
 //	<path>/leader/_c_<uuid>-latch-<number>   who could run it, as in package leader and Curator's LeaderLatch; their data: Options.ID
@@ -72,30 +74,11 @@
 // carries [Execution.Token], which grows from run to run, to where it takes effect; and [Execution.Guard] makes a transaction fail
 // unless this run is the one that is under way.
 //
-// # Leases
-//
-// A [Lease] is for who has a schedule of its own, or none: a lock that is granted until some time, and does not end with the session or
-// the process of its holder. Its layout is that of kazoo's NonBlockingLease, with which it shares a path:
-//
-//	<path>/lease_holder                   persistent: {"version": 1, "holder": "…", "end": "2006-01-02T15:04:05"}, and more of ours
-//	<path>/lease_fence                    persistent, ours alone: its version is another one for each grant
-//	<path>/_c_<uuid>-__lock__<number>     ephemeral: who looks at them, in line, a contender of kazoo's Lock
-//
-// The end is UTC by the servers' clock, which shows in the nodes that are made at the door; the clocks of those who want the lease do not
-// matter. A holder's [Grant.Context] ends when the time is over that it has asked for, by a clock that was started before the lease was
-// written, and LeaseOptions.Margin before others may have it. kazoo's users decide by their own clocks, and say nothing of the server's:
-// one whose clock is ahead by more than the margin takes the lease too early. Then, and when somebody removes the record, the context
-// ends with ErrTaken as soon as this client is told; [Grant.Guard] and [Grant.Token] are exact, the token among users of this package.
-//
-// A session that is lost, or a process that dies, changes nothing: the lease lasts, for who comes back with its name and for others. It is
-// released by writing; the records stay.
-//
 // # Cost
 //
 // A run costs two transactions, and a third if the one before is more than ten minutes ago. Who leads keeps its session, which costs
 // the servers eight transactions per session timeout that change nothing; who waits has two watches and costs nothing. To take over costs
-// what it does in package leader, a read and a transaction. To ask for a lease takes nine requests, to release one three; a holder has one
-// watch, and so have those who wait.
+// what it does in package leader, a read and a transaction.
 //
 // # Looking at it
 //

@@ -54,32 +54,3 @@ func Example() {
 	// ended by us: true
 	// ended by us: true
 }
-
-// A program that cron starts on several machines does its work on one of them, and not again within a quarter of an hour.
-func ExampleLease() {
-	ctx := context.Background()
-	srv, err := ensemble.Start(ctx, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer srv.Close()
-	for _, host := range []string{"anna", "ben"} {
-		c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
-		if err != nil {
-			log.Fatal(err)
-		}
-		defer c.Close()
-		grant, err := job.NewLease(c, "/jobs/cleaning", &job.LeaseOptions{ID: host, AtLeast: 15 * time.Minute}).TryAcquire(ctx, time.Hour)
-		if errors.Is(err, job.ErrHeld) {
-			fmt.Println(host, "has nothing to do")
-			continue
-		}
-		fmt.Println(host, "cleans up:", err, grant.Context().Err())
-		if err := grant.Release(ctx); err != nil {
-			log.Fatal(err)
-		}
-	}
-	// Output:
-	// anna cleans up: <nil> <nil>
-	// ben has nothing to do
-}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/leader"
-	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 // State is how a job stands on the servers.
@@ -51,39 +50,4 @@ func (j *Job) Inspect(ctx context.Context) (State, error) {
 	}
 	state.Next = s.scheduled
 	return state, nil
-}
-
-// LeaseStatus is how a lease stands on the servers.
-type LeaseStatus struct {
-	// Holder is who was granted the lease last, and nobody if it was released: by its name, LeaseOptions.ID.
-	Holder string
-	// Since and Until are when it was granted and how long others take it for granted, by the servers' clock; Since is zero of those that
-	// kazoo granted. Until may be over: then it is free.
-	Since, Until time.Time
-	// Token is Grant.Token, and 0 of those that kazoo granted.
-	Token int64
-	// Waiting are those who look at the lease at this moment, in line.
-	Waiting []ticket.Place
-}
-
-// Inspect tells how the lease stands, as the server knows which this client is connected to. It only reads, twice.
-func (l *Lease) Inspect(ctx context.Context) (LeaseStatus, error) {
-	line, err := ticket.Line(ctx, l.client, l.path, doorMarker)
-	if err != nil {
-		return LeaseStatus{}, l.failed("inspect", err)
-	}
-	status := LeaseStatus{Waiting: line}
-	data, stat, err := l.client.Get(ctx, l.record())
-	if errors.Is(err, client.ErrNoNode) {
-		return status, nil
-	}
-	if err != nil {
-		return LeaseStatus{}, err
-	}
-	r, err := decodeLease(data, stat)
-	if err != nil {
-		return LeaseStatus{}, l.failed("inspect", err)
-	}
-	status.Holder, status.Since, status.Until, status.Token = r.Holder, r.Since, r.end, r.Token
-	return status, nil
 }

@@ -1,4 +1,4 @@
-package job
+package lease
 
 import (
 	"context"
@@ -17,16 +17,16 @@ var ErrHeld = errors.New("lease is held by another")
 
 // Why a grant's context ended.
 var (
-	// ErrLeaseOver is the cause when the time it was granted for is over.
-	ErrLeaseOver = errors.New("lease is over")
+	// ErrExpired is the cause when the time it was granted for is over.
+	ErrExpired = errors.New("lease has expired")
 	// ErrReleased is the cause when its holder released it.
 	ErrReleased = errors.New("lease released")
 	// ErrTaken is the cause when somebody else has taken the lease, or removed its record.
 	ErrTaken = errors.New("lease was taken by another")
 )
 
-// LeaseOptions of a Lease. The zero value works, and nil means the zero value.
-type LeaseOptions struct {
+// Options of a Lease. The zero value works, and nil means the zero value.
+type Options struct {
 	// ID is the holder's name. Who has the same one is the same holder: a process that comes back with its name is granted its lease again,
 	// and its grant before is void. Default: a fresh one for each Lease.
 	ID string
@@ -47,14 +47,14 @@ type LeaseOptions struct {
 type Lease struct {
 	client *client.Client
 	path   string
-	opts   LeaseOptions
+	opts   Options
 }
 
 // doorMarker is in the names of the contenders of kazoo's Lock, for which it does not matter what stands before it.
 const doorMarker = "__lock__"
 
-// NewLease describes the lease at a path. It sends nothing.
-func NewLease(c *client.Client, path string, opts *LeaseOptions) *Lease {
+// New describes the lease at a path. It sends nothing.
+func New(c *client.Client, path string, opts *Options) *Lease {
 	l := &Lease{client: c, path: path}
 	if opts != nil {
 		l.opts = *opts
@@ -66,13 +66,16 @@ func NewLease(c *client.Client, path string, opts *LeaseOptions) *Lease {
 		l.opts.Margin = DefaultMargin
 	}
 	if l.opts.Cleanup == 0 {
-		l.opts.Cleanup = DefaultCleanup
+		l.opts.Cleanup = ticket.DefaultCleanup
 	}
 	return l
 }
 
 // Path returns the lease's path.
 func (l *Lease) Path() string { return l.path }
+
+func (l *Lease) record() string { return l.path + "/lease_holder" }
+func (l *Lease) fence() string  { return l.path + "/lease_fence" }
 
 // TryAcquire asks for the lease for so long, and fails with ErrHeld if somebody else holds it. It waits for those who are looking at it at the
 // same time. It takes nine requests.
@@ -148,7 +151,7 @@ func (l *Lease) try(ctx context.Context, d time.Duration) (g *Grant, err error) 
 // atDoor does something with the lease while nobody else does, but who releases it. When the place at the door is lost it is done again.
 func (l *Lease) atDoor(ctx context.Context, do func(at *door) error) error {
 	for {
-		err := l.once(ctx, do)
+		err := l.visit(ctx, do)
 		if err == nil || ctx.Err() != nil || !l.again(err) {
 			return err
 		}
@@ -166,7 +169,8 @@ func (l *Lease) again(err error) bool {
 	return errors.Is(err, ticket.ErrGone) || errors.Is(err, client.ErrBadVersion) || errors.Is(err, client.ErrNoNode)
 }
 
-func (l *Lease) once(ctx context.Context, do func(at *door) error) error {
+// visit stands in line, and does something with the lease when it is first.
+func (l *Lease) visit(ctx context.Context, do func(at *door) error) error {
 	sent := time.Now()
 	t, err := ticket.Take(ctx, l.client, l.path, doorMarker, &ticket.Options{Data: []byte(l.opts.ID), ACL: l.opts.ACL, Cleanup: l.opts.Cleanup})
 	if err != nil {

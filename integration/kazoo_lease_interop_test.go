@@ -14,24 +14,24 @@ import (
 
 	bwclient "github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/integration/process"
-	"github.com/bellwether-zk/bellwether/recipes/job"
+	"github.com/bellwether-zk/bellwether/recipes/lease"
 )
 
 // Our Lease and kazoo's NonBlockingLease are one lease on one path: each keeps out the other for its time, and takes over behind it.
 func TestLeaseWithKazoo(t *testing.T) {
-	command := []string{process.MustEnv(t, "KAZOO_PYTHON"), "testdata/job/lease.py"}
+	command := []string{process.MustEnv(t, "KAZOO_PYTHON"), "testdata/lease/lease.py"}
 	inTurn(t, func(t *testing.T, k process.Kind) {
 		server := startPeer(t, k)
 		const path = "/leases/shared"
 		kazoo := startCuratorProgram(t, command, server.Addr, path)
 		c := mustConnect(t, server.Addr)
-		ours := job.NewLease(c, path, &job.LeaseOptions{ID: "go"})
+		ours := lease.New(c, path, &lease.Options{ID: "go"})
 
 		g, err := ours.TryAcquire(t.Context(), 2*time.Second)
 		require.NoError(t, err)
 		kazoo.mustAnswer(t, "lease 1 py", "busy")
 		<-g.Context().Done()
-		require.ErrorIs(t, context.Cause(g.Context()), job.ErrLeaseOver)
+		require.ErrorIs(t, context.Cause(g.Context()), lease.ErrExpired)
 		kazoo.mustAnswer(t, "lease 1 py", "busy") // a margin later
 		require.Eventually(t, func() bool {
 			answer, err := kazoo.ask("lease 60 py")
@@ -44,7 +44,7 @@ func TestLeaseWithKazoo(t *testing.T) {
 		require.Equal(t, "py", status.Holder)
 		require.InDelta(t, 60, time.Until(status.Until).Seconds(), 3)
 		_, err = ours.TryAcquire(t.Context(), time.Minute)
-		require.ErrorIs(t, err, job.ErrHeld)
+		require.ErrorIs(t, err, lease.ErrHeld)
 
 		kazoo.mustAnswer(t, "lease 2 py", "held") // the same name makes it as short as it likes
 		g, err = ours.Acquire(t.Context(), time.Minute)
@@ -79,7 +79,7 @@ func leaseTogether(t *testing.T, command []string, server string) {
 				}
 			})
 			all.Go(func() {
-				g, err := job.NewLease(ours[i], path, nil).TryAcquire(t.Context(), time.Minute)
+				g, err := lease.New(ours[i], path, nil).TryAcquire(t.Context(), time.Minute)
 				if err == nil {
 					granted.Add(1)
 					t.Cleanup(func() { _ = g.Release(context.Background()) })

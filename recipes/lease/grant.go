@@ -1,4 +1,4 @@
-package job
+package lease
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 // Grant is a lease that was granted, until its context ends. Its methods may be called by many goroutines.
 type Grant struct {
 	lease  *Lease
-	record leaseRecord // as it was granted
-	fence  int32       // version of the fence
+	record record // as it was granted
+	fence  int32  // version of the fence
 	ctx    *grantContext
 	cancel context.CancelCauseFunc
 	gone   sync.WaitGroup // who watches the record
@@ -67,11 +67,11 @@ func (g *Grant) stillMine(ctx context.Context) (bool, error) {
 
 // isMine tells whether a record is of this grant.
 func (g *Grant) isMine(data []byte, stat client.Stat) bool {
-	r, err := decodeLease(data, stat)
+	r, err := decode(data, stat)
 	return err == nil && r.Grant == g.record.Grant
 }
 
-// Context returns a context that ends when the lease is not granted any more, with the cause: ErrLeaseOver, ErrReleased or ErrTaken. It ends by
+// Context returns a context that ends when the lease is not granted any more, with the cause: ErrExpired, ErrReleased or ErrTaken. It ends by
 // itself before somebody else can be granted the lease, and its Err looks at the clocks. It outlives sessions, and the client. What its
 // holder does runs under it.
 func (g *Grant) Context() context.Context { return g.ctx }
@@ -88,7 +88,7 @@ func (c *grantContext) Err() error {
 	now, end := time.Now(), c.grant.end
 	c.grant.mu.Unlock()
 	if !now.Before(end) || !now.Round(0).Before(end.Round(0)) {
-		c.grant.cancel(ErrLeaseOver)
+		c.grant.cancel(ErrExpired)
 	}
 	return c.Context.Err()
 }
@@ -113,7 +113,7 @@ func (g *Grant) Guard() []client.Op {
 	return []client.Op{client.CheckOp(g.lease.record(), g.version), client.CheckOp(g.lease.fence(), g.fence)}
 }
 
-// Renew lets the grant last for so long from now, or as long as before if that is longer. If it fails, but for ErrTaken, ErrLeaseOver and
+// Renew lets the grant last for so long from now, or as long as before if that is longer. If it fails, but for ErrTaken, ErrExpired and
 // ErrReleased, the grant lasts as long as before, and to renew it again is right. It takes the requests of TryAcquire.
 func (g *Grant) Renew(ctx context.Context, d time.Duration) error {
 	err := g.change(ctx)
@@ -148,7 +148,7 @@ func (g *Grant) renew(ctx context.Context, at *door, lasts time.Duration) error 
 	if end := at.until(lasts); end.After(next.end) {
 		next.end = end
 	}
-	next, err := at.write(ctx, next, func(next leaseRecord) []client.Op {
+	next, err := at.write(ctx, next, func(next record) []client.Op {
 		return []client.Op{
 			client.CheckOp(at.ticket.Path(), client.AnyVersion),
 			client.SetOp(g.lease.record(), next.encode(), at.last.stat.Version),
@@ -169,7 +169,7 @@ func (g *Grant) renew(ctx context.Context, at *door, lasts time.Duration) error 
 }
 
 // Release gives the lease back. The grant's context ends at once; Release returns when others can be granted the lease: at once, or with
-// LeaseOptions.AtLeast so long after the grant. To release again is no error, nor is it when the lease is somebody else's. If ctx ends
+// Options.AtLeast so long after the grant. To release again is no error, nor is it when the lease is somebody else's. If ctx ends
 // before it is certain, Release fails with ctx's cause and client.ErrUnknown, and the lease is over when its time is.
 func (g *Grant) Release(ctx context.Context) error {
 	g.cancel(ErrReleased)
@@ -198,6 +198,9 @@ func (g *Grant) Release(ctx context.Context) error {
 	}
 }
 
+// released is behind the name of who was a holder, and keeps the lease from everybody.
+const released = " (released)"
+
 // free writes that the lease is nobody's, or not for long, if it is this grant's.
 func (g *Grant) free(ctx context.Context) error {
 	c := g.lease.client
@@ -211,10 +214,9 @@ func (g *Grant) free(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	free := leaseRecord{end: time.Unix(0, 0)}
+	free := record{end: time.Unix(0, 0)}
 	if least := g.record.Since.Add(g.lease.opts.AtLeast); g.lease.opts.AtLeast > 0 {
-		// A name stays until then, but of nobody.
-		free.Holder = g.record.Holder + " (released)"
+		free.Holder = g.record.Holder + released
 		free.end = ceil(least.Add(g.lease.opts.Margin))
 	}
 	_, err = c.Multi(ctx, client.SetOp(g.lease.record(), free.encode(), stat.Version), client.CheckOp(g.lease.fence(), g.fence))

@@ -1,8 +1,7 @@
-package job
+package lease
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -11,51 +10,6 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
-// leaseTime is the form of times in kazoo's record, in UTC.
-const leaseTime = "2006-01-02T15:04:05"
-
-// leaseRecord is what stands in lease_holder. The first three are kazoo's, which does not mind the others.
-type leaseRecord struct {
-	Version int    `json:"version"`
-	Holder  string `json:"holder"`
-	End     string `json:"end"`
-
-	Grant string    `json:"grant,omitzero"` // names one grant of ours
-	Token int64     `json:"token,omitzero"`
-	Since time.Time `json:"since,omitzero"`
-
-	end  time.Time
-	stat client.Stat
-	none bool // there is no node
-}
-
-func (r leaseRecord) encode() []byte {
-	r.Version, r.End = format, r.end.UTC().Format(leaseTime)
-	data, err := json.Marshal(r)
-	if err != nil {
-		panic(err) // there is nothing in it that could fail
-	}
-	return data
-}
-
-func decodeLease(data []byte, stat client.Stat) (leaseRecord, error) {
-	r := leaseRecord{stat: stat}
-	err := json.Unmarshal(data, &r)
-	if err == nil && r.Version != format {
-		err = fmt.Errorf("version %d", r.Version)
-	}
-	if err == nil {
-		r.end, err = time.Parse(leaseTime, r.End)
-	}
-	if err != nil {
-		return r, fmt.Errorf("%w: %w", ErrRecord, err)
-	}
-	return r, nil
-}
-
-func (l *Lease) record() string { return l.path + "/lease_holder" }
-func (l *Lease) fence() string  { return l.path + "/lease_fence" }
-
 // A door is one who is first in line, and may look at the lease.
 type door struct {
 	lease       *Lease
@@ -63,7 +17,7 @@ type door struct {
 	client      *client.Client // in the ticket's session: what it reads is not older than what who stood there before has written
 	sent, heard time.Time      // before and after the ticket's node was made
 	made        time.Time      // by the servers' clock
-	last        leaseRecord
+	last        record
 	changed     *client.Watch // of the record
 	fence       int32         // version of the fence; -1: none
 }
@@ -96,12 +50,12 @@ func (d *door) look(ctx context.Context) error {
 func (d *door) readRecord(ctx context.Context) error {
 	data, stat, w, err := d.client.GetW(ctx, d.lease.record())
 	if errors.Is(err, client.ErrNoNode) {
-		d.last = leaseRecord{none: true}
+		d.last = record{none: true}
 		return nil
 	}
 	if err == nil {
 		d.changed = w
-		d.last, err = decodeLease(data, stat)
+		d.last, err = decode(data, stat)
 	}
 	return err
 }
@@ -109,7 +63,7 @@ func (d *door) readRecord(ctx context.Context) error {
 // grant writes that the lease is this holder's.
 func (d *door) grant(ctx context.Context, lasts time.Duration) (*Grant, error) {
 	l, asked := d.lease, time.Now()
-	next := leaseRecord{
+	next := record{
 		Holder: l.opts.ID, Grant: client.NewProtectionID(), Token: d.ticket.Token(), Since: d.earliest().UTC(), end: d.until(lasts),
 	}
 	next, err := d.write(ctx, next, d.ops)
@@ -127,7 +81,7 @@ func (d *door) until(lasts time.Duration) time.Time {
 }
 
 // write carries out the transaction that makes next the record, and returns it with its version.
-func (d *door) write(ctx context.Context, next leaseRecord, ops func(leaseRecord) []client.Op) (leaseRecord, error) {
+func (d *door) write(ctx context.Context, next record, ops func(record) []client.Op) (record, error) {
 	for doubt := false; ; doubt = true {
 		_, err := d.client.Multi(ctx, ops(next)...)
 		if err == nil {
@@ -154,7 +108,7 @@ func (d *door) write(ctx context.Context, next leaseRecord, ops func(leaseRecord
 
 // ops is the transaction that makes the lease this holder's. A record that we make is at version 1, since kazoo's are at version 0 always; and
 // the fence's version is another one for each grant, also when kazoo's begin again.
-func (d *door) ops(next leaseRecord) []client.Op {
+func (d *door) ops(next record) []client.Op {
 	l := d.lease
 	opts := &client.CreateOptions{ACL: l.opts.ACL}
 	ops := []client.Op{client.CheckOp(d.ticket.Path(), client.AnyVersion)}
@@ -166,12 +120,4 @@ func (d *door) ops(next leaseRecord) []client.Op {
 		return append(ops, client.CreateOp(l.fence(), nil, opts))
 	}
 	return append(ops, client.SetOp(l.fence(), nil, d.fence))
-}
-
-// ceil is the first full second that is not before t.
-func ceil(t time.Time) time.Time {
-	if s := t.Truncate(time.Second); s.Before(t) {
-		return s.Add(time.Second)
-	}
-	return t
 }

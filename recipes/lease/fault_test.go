@@ -1,0 +1,163 @@
+package lease_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/recipes/lease"
+)
+
+var (
+	faultRuns = flag.Int("lease.runs", 3, "how many runs with faults there are")
+	faultSeed = flag.Uint64("lease.seed", 0, "the first run's; 0: a random one")
+)
+
+// Leases among lost answers, lost sessions and servers that fail: never two at once, tokens grow, and everybody gets it in the end.
+func TestLeaseAmongFaults(t *testing.T) {
+	first := *faultSeed
+	if first == 0 {
+		first = rand.Uint64()
+	}
+	t.Logf("seed %d", first)
+	granted := 0
+	for i := range *faultRuns {
+		seed := first + uint64(i)
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{t: t, seed: seed, e: ensembletest.Start(t, 3, &ensembletest.Options{
+				Client: client.Options{SessionTimeout: 10 * time.Second, TickTime: time.Second},
+			})}
+			w.run()
+			granted += w.granted
+		})
+	}
+	t.Logf("granted %d times", granted)
+	require.Greater(t, granted, 20**faultRuns)
+}
+
+type world struct {
+	t    *testing.T
+	seed uint64
+	e    *ensembletest.Ensemble
+
+	mu      sync.Mutex
+	last    *lease.Grant
+	granted int
+}
+
+func (w *world) run() {
+	var all sync.WaitGroup
+	clients := make([]*client.Client, 4)
+	stop := make(chan struct{})
+	for i := range clients {
+		clients[i] = w.e.Connect(w.t)
+		r := rand.New(rand.NewPCG(w.seed, uint64(i)))
+		all.Go(func() { // ends when it is stopped and has had the lease once more
+			l := leaseOf(clients[i], fmt.Sprint(i))
+			for {
+				select {
+				case <-stop:
+					w.turn(l, r, time.Hour)
+					return
+				default:
+					w.turn(l, r, time.Duration(1+r.Int64N(int64(20*time.Second))))
+				}
+			}
+		})
+	}
+	r := rand.New(rand.NewPCG(w.seed, 99))
+	for range 25 {
+		w.fault(clients[r.IntN(len(clients))], r)
+		time.Sleep(time.Duration(r.Int64N(int64(8 * time.Second))))
+	}
+	time.Sleep(15 * time.Second)
+	w.e.Heal()
+	for _, c := range clients {
+		w.e.Proxy(c).Heal()
+	}
+	close(stop)
+	all.Wait()
+	time.Sleep(30 * time.Second)
+	names, _, err := w.e.Connect(w.t).Children(w.t.Context(), path)
+	require.NoError(w.t, err)
+	require.ElementsMatch(w.t, []string{"lease_fence", "lease_holder"}, names)
+}
+
+// turn has the lease for a while, if it is granted in time.
+func (w *world) turn(l *lease.Lease, r *rand.Rand, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	lasts := time.Second + time.Duration(r.Int64N(int64(5*time.Second)))
+	g, err := l.Acquire(ctx, lasts)
+	if err != nil {
+		if ctx.Err() == nil || patience == time.Hour {
+			w.t.Errorf("seed %d: %v", w.seed, err)
+		}
+		return
+	}
+	w.mu.Lock()
+	w.granted++
+	if g.Context().Err() == nil { // else it has come too late, and another may have it
+		if w.last != nil && !over(w.last.Context()) {
+			w.t.Errorf("seed %d: granted while it is", w.seed)
+		}
+		if w.last != nil && g.Token() <= w.last.Token() {
+			w.t.Errorf("seed %d: token %d after %d", w.seed, g.Token(), w.last.Token())
+		}
+		w.last = g
+	}
+	w.mu.Unlock()
+	hold, enough := context.WithTimeout(g.Context(), time.Duration(r.Int64N(int64(6*time.Second))))
+	defer enough()
+	if r.IntN(3) == 0 {
+		_ = g.Renew(hold, lasts)
+	}
+	<-hold.Done()
+	if r.IntN(3) > 0 {
+		bounded, cancel := context.WithTimeout(w.t.Context(), 2*time.Second)
+		defer cancel()
+		_ = g.Release(bounded) // if it is not, its time will be over
+	}
+	<-g.Context().Done()
+}
+
+func (w *world) fault(c *client.Client, r *rand.Rand) {
+	p, e := w.e.Proxy(c), w.e
+	later := func(f func()) { time.AfterFunc(time.Duration(r.Int64N(int64(12*time.Second))), f) }
+	ops := []proxy.Op{proxy.OpMulti, proxy.OpMulti, proxy.OpCreate, proxy.OpDelete, proxy.OpGetData, proxy.OpExists, proxy.OpSync}
+	op := ops[r.IntN(len(ops))]
+	server := e.Server(1 + r.IntN(3))
+	switch r.IntN(9) {
+	case 0, 1:
+		p.Lose(proxy.Reply(op, ""))
+	case 2:
+		p.Lose(proxy.Request(op, "").Times(2))
+	case 3:
+		later(p.Freeze(proxy.Reply(proxy.OpAll, "").Always()).End)
+	case 4:
+		later(p.Freeze(proxy.Request(op, "")).End)
+	case 5:
+		e.CutClient(c)
+		later(e.Heal)
+	case 6:
+		_ = e.ExpireSession(w.t.Context(), c.Session().ID())
+	case 7:
+		e.Partition([]int{server.ID()})
+		later(e.Heal)
+	case 8:
+		if server.Running() {
+			server.Pause()
+			later(server.Resume)
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package lease_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/recipes/lease"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const path = "/leases/one"
+
+func leaseOf(c *client.Client, id string) *lease.Lease {
+	return lease.New(c, path, &lease.Options{ID: id})
+}
+
+func mustAcquire(t *testing.T, l *lease.Lease, d time.Duration) *lease.Grant {
+	t.Helper()
+	g, err := l.TryAcquire(t.Context(), d)
+	require.NoError(t, err)
+	return g
+}
+
+// over tells whether a context has ended, without asking it.
+func over(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+func TestLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 3, nil)
+		c, d := e.Connect(t), e.Connect(t)
+		anna, ben := leaseOf(c, "anna"), leaseOf(d, "ben")
+		status, err := anna.Inspect(ctx)
+		require.NoError(t, err)
+		require.Zero(t, status)
+		time.Sleep(10 * time.Millisecond)
+		g := mustAcquire(t, anna, time.Minute)
+		require.Equal(t, time.Minute, time.Until(g.Until()).Round(time.Second))
+		_, err = ben.TryAcquire(ctx, time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld)
+		data, _, err := c.Get(ctx, path+"/lease_holder")
+		require.NoError(t, err)
+		require.Contains(t, string(data), `{"version":1,"holder":"anna","end":"2000-01-01T00:01:02",`)
+		status, err = ben.Inspect(ctx)
+		require.NoError(t, err)
+		require.Equal(t, "anna", status.Holder)
+		require.Equal(t, g.Token(), status.Token)
+		require.WithinDuration(t, time.Now(), status.Since, time.Second)
+
+		time.Sleep(30 * time.Second)
+		require.NoError(t, g.Renew(ctx, time.Minute))
+		time.Sleep(45 * time.Second)
+		require.NoError(t, g.Context().Err())
+		_, err = c.Multi(ctx, append(g.Guard(), client.CreateOp("/a", nil, nil))...)
+		require.NoError(t, err)
+		_, err = ben.TryAcquire(ctx, time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld)
+		require.NoError(t, g.Renew(ctx, time.Second), "it lasts longer already")
+		time.Sleep(14 * time.Second)
+		require.False(t, over(g.Context()))
+		time.Sleep(2 * time.Second)
+		require.True(t, over(g.Context()))
+		require.ErrorIs(t, context.Cause(g.Context()), lease.ErrExpired)
+		require.ErrorIs(t, g.Renew(ctx, time.Minute), lease.ErrExpired)
+		time.Sleep(2 * time.Second)
+
+		next := mustAcquire(t, ben, time.Minute)
+		require.Greater(t, next.Token(), g.Token())
+		_, err = c.Multi(ctx, append(g.Guard(), client.CreateOp("/b", nil, nil))...)
+		require.ErrorIs(t, err, client.ErrBadVersion)
+		require.NoError(t, g.Release(ctx), "it is another's, and stays so")
+		_, err = anna.TryAcquire(ctx, time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld)
+		require.NoError(t, next.Release(ctx))
+		require.NoError(t, next.Release(ctx))
+		require.ErrorIs(t, context.Cause(next.Context()), lease.ErrReleased)
+		require.ErrorIs(t, next.Renew(ctx, time.Minute), lease.ErrReleased)
+		last := mustAcquire(t, anna, time.Minute)
+		require.NoError(t, last.Release(ctx))
+		_, err = anna.TryAcquire(ctx, 0)
+		require.ErrorIs(t, err, client.ErrBadArguments)
+
+		names, _, err := c.Children(ctx, path)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"lease_fence", "lease_holder"}, names)
+	})
+}
+
+// A lease outlives its session and its client; who comes back with its name has it again, and what was granted before is void.
+func TestLeaseOutlivesItsSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 3, nil)
+		c, d := e.Connect(t), e.Connect(t)
+		g := mustAcquire(t, leaseOf(c, "anna"), 5*time.Minute)
+		require.NoError(t, e.Expire(ctx, c))
+		time.Sleep(time.Minute)
+		require.NoError(t, g.Context().Err())
+		require.NoError(t, g.Renew(ctx, 5*time.Minute), "in the next session")
+		c.Close()
+		time.Sleep(time.Minute)
+		require.NoError(t, g.Context().Err())
+		_, err := leaseOf(d, "ben").TryAcquire(ctx, time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld)
+
+		again := mustAcquire(t, leaseOf(d, "anna"), 10*time.Minute)
+		require.Greater(t, again.Token(), g.Token())
+		_, err = d.Multi(ctx, append(g.Guard(), client.CreateOp("/x", nil, nil))...)
+		require.ErrorIs(t, err, client.ErrBadVersion)
+		require.ErrorIs(t, g.Release(ctx), client.ErrClosed)
+		_, err = leaseOf(d, "ben").TryAcquire(ctx, time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld, "the void one released nothing")
+		require.NoError(t, again.Release(ctx))
+	})
+}
+
+// Whoever waits is granted the lease when it is released, or when its time is over.
+func TestLeaseIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 3, nil)
+		first := mustAcquire(t, leaseOf(e.Connect(t), "anna"), time.Minute)
+		begun := time.Now()
+		waiting := leaseOf(e.Connect(t), "ben")
+		granted := make(chan *lease.Grant)
+		wait := func(d time.Duration) {
+			g, err := waiting.Acquire(t.Context(), d)
+			if err != nil {
+				t.Error(err)
+			}
+			granted <- g
+		}
+		go wait(time.Minute) // ends when it is granted
+		g := <-granted
+		require.True(t, over(first.Context()))
+		require.InDelta(t, 61.5, time.Since(begun).Seconds(), 1)
+		require.Greater(t, g.Token(), first.Token())
+
+		waiting = leaseOf(e.Connect(t), "carl")
+		go wait(time.Second)
+		time.Sleep(10 * time.Second)
+		require.NoError(t, g.Release(t.Context()))
+		require.InDelta(t, 71.5, time.Since(begun).Seconds(), 1.1)
+		g = <-granted
+		require.InDelta(t, 71.5, time.Since(begun).Seconds(), 1.1)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := leaseOf(e.Connect(t), "dora").Acquire(ctx, time.Minute)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, g.Release(t.Context()))
+	})
+}
+
+// AtLeast keeps the lease from everybody though it was released.
+func TestLeaseAtLeast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		anna := lease.New(c, path, &lease.Options{ID: "anna", AtLeast: 30 * time.Second})
+		g := mustAcquire(t, anna, time.Minute)
+		require.NoError(t, g.Release(ctx))
+		for _, l := range []*lease.Lease{anna, leaseOf(c, "ben")} {
+			_, err := l.TryAcquire(ctx, time.Minute)
+			require.ErrorIs(t, err, lease.ErrHeld)
+		}
+		time.Sleep(33 * time.Second)
+		require.NoError(t, mustAcquire(t, anna, time.Minute).Release(ctx))
+	})
+}
+
+// kazoo takes a lease by deleting the record and making it anew, which begins its versions anew.
+func TestLeaseIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		kazoo := func() {
+			require.NoError(t, c.Delete(ctx, path+"/lease_holder", client.AnyVersion))
+			_, err := c.Create(ctx, path+"/lease_holder", []byte(`{"version": 1, "holder": "py", "end": "2000-01-01T00:10:00"}`), nil)
+			require.NoError(t, err)
+		}
+		guarded := func(g *lease.Grant) error {
+			_, err := c.Multi(ctx, append(g.Guard(), client.SetOp(path, nil, client.AnyVersion))...)
+			return err
+		}
+		g := mustAcquire(t, leaseOf(c, "anna"), time.Minute)
+		require.NoError(t, guarded(g))
+		kazoo()
+		require.ErrorIs(t, guarded(g), client.ErrBadVersion)
+		<-g.Context().Done()
+		require.ErrorIs(t, context.Cause(g.Context()), lease.ErrTaken)
+		require.ErrorIs(t, g.Renew(ctx, time.Minute), lease.ErrTaken)
+		require.NoError(t, g.Release(ctx))
+		_, err := leaseOf(c, "ben").TryAcquire(ctx, time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld)
+		status, err := leaseOf(c, "ben").Inspect(ctx)
+		require.NoError(t, err)
+		require.Equal(t, lease.State{Holder: "py", Until: time.Date(2000, 1, 1, 0, 10, 0, 0, time.UTC)}, status)
+
+		time.Sleep(10 * time.Minute)
+		second := mustAcquire(t, leaseOf(c, "ben"), time.Minute) // its record has the version that g's had
+		require.NoError(t, guarded(second))
+		require.ErrorIs(t, guarded(g), client.ErrBadVersion)
+		require.NoError(t, second.Release(ctx))
+
+		_, err = c.Set(ctx, path+"/lease_holder", []byte(`{"version":2}`), client.AnyVersion)
+		require.NoError(t, err)
+		_, err = leaseOf(c, "ben").TryAcquire(ctx, time.Minute)
+		require.ErrorIs(t, err, lease.ErrRecord)
+		_, err = leaseOf(c, "ben").Inspect(ctx)
+		require.ErrorIs(t, err, lease.ErrRecord)
+	})
+}
