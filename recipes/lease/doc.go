@@ -56,6 +56,7 @@
 //	it is released                                 its Context ends with ErrReleased, then the servers are told
 //	the same ID is granted the lease               its Context ends with ErrTaken when this client is told, which may be later
 //	the record is removed, or taken by kazoo       the same
+//	the fence is removed                           its Guard and Release fail, and Renew ends it with ErrTaken; its time goes on
 //	process dies                                   the lease lasts; who comes back with the same ID is granted it at once, others when it is over
 //
 // and to who asks for the lease:

@@ -64,7 +64,7 @@ func (d *door) readRecord(ctx context.Context) error {
 func (d *door) grant(ctx context.Context, lasts time.Duration) (*Grant, error) {
 	l, asked := d.lease, time.Now()
 	next := record{
-		Holder: l.opts.ID, Grant: client.NewProtectionID(), Token: d.ticket.Token(), Since: d.earliest().UTC(), end: d.until(lasts),
+		Holder: l.opts.ID, Grant: client.NewProtectionID(), Token: d.ticket.Token(), Since: d.earliest().UTC(), end: d.until(max(lasts, l.opts.AtLeast)),
 	}
 	next, err := d.write(ctx, next, d.ops)
 	if err != nil {

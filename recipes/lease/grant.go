@@ -43,6 +43,7 @@ func (g *Grant) watch(ctx context.Context) {
 			return // the client is closed, or the grant over; its time goes on
 		}
 		if node.Exists && g.isMine(node.Data, node.Stat) {
+			g.wrote(node.Stat.Version)
 			continue
 		}
 		// A server that is behind may not have it yet.
@@ -69,6 +70,13 @@ func (g *Grant) stillMine(ctx context.Context) (bool, error) {
 func (g *Grant) isMine(data []byte, stat client.Stat) bool {
 	r, err := decode(data, stat)
 	return err == nil && r.Grant == g.record.Grant
+}
+
+// wrote remembers the record's version, as it is seen, or has been written.
+func (g *Grant) wrote(version int32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.version = max(g.version, version)
 }
 
 // Context returns a context that ends when the lease is not granted any more, with the cause: ErrExpired, ErrReleased or ErrTaken. It ends by
@@ -114,7 +122,8 @@ func (g *Grant) Guard() []client.Op {
 }
 
 // Renew lets the grant last for so long from now, or as long as before if that is longer. If it fails, but for ErrTaken, ErrExpired and
-// ErrReleased, the grant lasts as long as before, and to renew it again is right. It takes the requests of TryAcquire.
+// ErrReleased, the grant lasts as long as before, and to renew it again is right. A grant that was over when the servers' answer came fails with
+// ErrExpired, although others take it for granted: until it is released.
 func (g *Grant) Renew(ctx context.Context, d time.Duration) error {
 	err := g.change(ctx)
 	if err == nil {
@@ -158,10 +167,18 @@ func (g *Grant) renew(ctx context.Context, at *door, lasts time.Duration) error 
 	if err != nil {
 		return err
 	}
+	g.wrote(next.stat.Version)
+	return g.extend(asked.Add(lasts))
+}
+
+// extend moves the grant's end, unless it is over.
+func (g *Grant) extend(end time.Time) error {
+	if g.ctx.Err() != nil {
+		return context.Cause(g.ctx)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.version = next.stat.Version
-	if end := asked.Add(lasts); end.After(g.end) {
+	if end.After(g.end) {
 		g.end = end
 		g.over.Reset(time.Until(end))
 	}
@@ -181,18 +198,13 @@ func (g *Grant) Release(ctx context.Context) error {
 	}
 	defer func() { <-g.changing }()
 	for {
-		if err = g.free(ctx); err == nil {
-			return nil
-		}
+		again, err := g.free(ctx)
 		switch {
+		case err == nil:
+			return nil
 		case ctx.Err() != nil:
 			return g.lease.failed("release", fmt.Errorf("%w: %w", client.ErrUnknown, context.Cause(ctx)))
-		case errors.Is(err, client.ErrClosed), errors.Is(err, client.ErrSessionExpired) && g.lease.client.Bound():
-			return g.lease.failed("release", err)
-		case errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrBadVersion), errors.Is(err, client.ErrNoNode),
-			errors.Is(err, client.ErrConnectionLoss), errors.Is(err, client.ErrSessionExpired):
-			// to look again tells
-		default:
+		case !again:
 			return g.lease.failed("release", err)
 		}
 	}
@@ -201,24 +213,42 @@ func (g *Grant) Release(ctx context.Context) error {
 // released is behind the name of who was a holder, and keeps the lease from everybody.
 const released = " (released)"
 
-// free writes that the lease is nobody's, or not for long, if it is this grant's.
-func (g *Grant) free(ctx context.Context) error {
+// free writes that the lease is nobody's, or not for long, if it is this grant's. When that fails, again tells whether to look once more.
+func (g *Grant) free(ctx context.Context) (again bool, err error) {
 	c := g.lease.client
 	if err := c.Sync(ctx, g.lease.path); err != nil {
-		return err
+		return g.passing(err), err
 	}
 	data, stat, err := c.Get(ctx, g.lease.record())
 	if errors.Is(err, client.ErrNoNode) || err == nil && !g.isMine(data, stat) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return g.passing(err), err
 	}
-	free := record{end: time.Unix(0, 0)}
-	if least := g.record.Since.Add(g.lease.opts.AtLeast); g.lease.opts.AtLeast > 0 {
-		free.Holder = g.record.Holder + released
-		free.end = ceil(least.Add(g.lease.opts.Margin))
+	results, err := c.Multi(ctx, client.SetOp(g.lease.record(), g.freed().encode(), stat.Version), client.CheckOp(g.lease.fence(), g.fence))
+	if len(results) == 2 && isOther(results[1].Err) {
+		return false, err // the record is this grant's, and the fence is not: it was removed, or written by somebody who is no holder
 	}
-	_, err = c.Multi(ctx, client.SetOp(g.lease.record(), free.encode(), stat.Version), client.CheckOp(g.lease.fence(), g.fence))
-	return err
+	return g.passing(err) || isOther(err), err
+}
+
+// freed is the record of a lease that is released.
+func (g *Grant) freed() record {
+	least := g.lease.opts.AtLeast
+	if least <= 0 {
+		return record{end: time.Unix(0, 0)}
+	}
+	return record{Holder: g.record.Holder + released, end: ceil(g.record.Since.Add(least + g.lease.opts.Margin))}
+}
+
+// passing tells whether a failure is that of a connection or a session, behind which another one comes.
+func (g *Grant) passing(err error) bool {
+	switch {
+	case errors.Is(err, client.ErrClosed):
+		return false
+	case errors.Is(err, client.ErrSessionExpired):
+		return !g.lease.client.Bound()
+	}
+	return errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrConnectionLoss)
 }

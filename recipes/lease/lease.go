@@ -30,7 +30,8 @@ type Options struct {
 	// ID is the holder's name. Who has the same one is the same holder: a process that comes back with its name is granted its lease again,
 	// and its grant before is void. Default: a fresh one for each Lease.
 	ID string
-	// AtLeast is how long after a grant the lease is granted to nobody, though it was released. Default: no time.
+	// AtLeast is how long after a grant nobody else is granted the lease, however soon its time is over, and nobody at all if it was
+	// released. Default: no time.
 	AtLeast time.Duration
 	// Margin is how much longer than its holder others take the lease for granted, for servers whose clocks differ when the lead of the
 	// ensemble changes, and clocks that run unevenly. Default: 1 s.
@@ -77,8 +78,8 @@ func (l *Lease) Path() string { return l.path }
 func (l *Lease) record() string { return l.path + "/lease_holder" }
 func (l *Lease) fence() string  { return l.path + "/lease_fence" }
 
-// TryAcquire asks for the lease for so long, and fails with ErrHeld if somebody else holds it. It waits for those who are looking at it at the
-// same time. It takes nine requests.
+// TryAcquire asks for the lease for so long, from when the servers are told on, and fails with ErrHeld if somebody else holds it. It waits
+// for those who are looking at it at the same time.
 //
 // If it fails with client.ErrUnknown, because ctx or the client's view of a session ended, it may have been granted to nobody who knows,
 // until its time is over. Who asks again with the same ID is granted it.
@@ -166,7 +167,12 @@ func (l *Lease) again(err error) bool {
 	case errors.Is(err, client.ErrSessionExpired), errors.Is(err, client.ErrUnknown):
 		return !l.client.Bound()
 	}
-	return errors.Is(err, ticket.ErrGone) || errors.Is(err, client.ErrBadVersion) || errors.Is(err, client.ErrNoNode)
+	return errors.Is(err, ticket.ErrGone) || isOther(err)
+}
+
+// isOther tells that a node which was to be written is not the one that was read.
+func isOther(err error) bool {
+	return errors.Is(err, client.ErrBadVersion) || errors.Is(err, client.ErrNoNode) || errors.Is(err, client.ErrNodeExists)
 }
 
 // visit stands in line, and does something with the lease when it is first.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/lease"
 )
 
@@ -181,6 +182,75 @@ func TestLeaseAtLeast(t *testing.T) {
 		}
 		time.Sleep(33 * time.Second)
 		require.NoError(t, mustAcquire(t, anna, time.Minute).Release(ctx))
+	})
+}
+
+// AtLeast counts for a lease of a shorter time, too: nobody else is granted it, and its holder is.
+func TestAtLeastIsLongerThanTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ensembletest.Start(t, 1, nil).Connect(t)
+		anna := lease.New(c, path, &lease.Options{ID: "anna", AtLeast: 30 * time.Second})
+		g := mustAcquire(t, anna, time.Second)
+		<-g.Context().Done()
+		time.Sleep(20 * time.Second)
+		_, err := leaseOf(c, "ben").TryAcquire(t.Context(), time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld)
+		require.NoError(t, mustAcquire(t, anna, time.Second).Release(t.Context()))
+		time.Sleep(33 * time.Second)
+		require.NoError(t, mustAcquire(t, leaseOf(c, "ben"), time.Minute).Release(t.Context()))
+	})
+}
+
+// A grant that was over when the servers' answer came is over, although it was renewed.
+func TestRenewedTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		g := mustAcquire(t, leaseOf(c, "anna"), 3*time.Second)
+		late := e.Proxy(c).Freeze(proxy.Reply(proxy.OpMulti, ""))
+		time.AfterFunc(4*time.Second, late.End)
+		require.ErrorIs(t, g.Renew(t.Context(), time.Hour), lease.ErrExpired)
+		<-late.Struck()
+		require.Less(t, time.Until(g.Until()), time.Duration(0))
+		require.NoError(t, g.Release(t.Context()), "what nobody uses is given back")
+		require.NoError(t, mustAcquire(t, leaseOf(c, "ben"), time.Minute).Release(t.Context()))
+	})
+}
+
+// Guard knows the record that a renewal has written of which nobody has heard.
+func TestGuardAfterARenewalInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		g := mustAcquire(t, leaseOf(c, "anna"), time.Minute)
+		ctx, cancel := context.WithCancel(t.Context())
+		lost := e.Proxy(c).Freeze(proxy.Reply(proxy.OpMulti, ""))
+		go func() { // ends with the test, at the latest
+			<-lost.Struck()
+			cancel()
+		}()
+		require.ErrorIs(t, g.Renew(ctx, time.Minute), client.ErrUnknown)
+		lost.End()
+		time.Sleep(time.Second)
+		_, err := c.Multi(t.Context(), append(g.Guard(), client.CreateOp("/guarded", nil, nil))...)
+		require.NoError(t, err)
+		require.NoError(t, g.Release(t.Context()))
+	})
+}
+
+// Without its fence nobody can tell whose a lease is: it is not given back, but over when its time is.
+func TestTheFenceIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ensembletest.Start(t, 1, nil).Connect(t)
+		g := mustAcquire(t, leaseOf(c, "anna"), time.Minute)
+		require.NoError(t, c.Delete(t.Context(), path+"/lease_fence", client.AnyVersion))
+		require.ErrorIs(t, g.Release(t.Context()), client.ErrNoNode)
+		_, err := leaseOf(c, "ben").TryAcquire(t.Context(), time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld)
+		next, err := leaseOf(c, "ben").Acquire(t.Context(), time.Minute)
+		require.NoError(t, err)
+		require.Greater(t, next.Token(), g.Token())
+		require.NoError(t, next.Release(t.Context()))
 	})
 }
 
