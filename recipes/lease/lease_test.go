@@ -201,6 +201,51 @@ func TestAtLeastIsLongerThanTheLease(t *testing.T) {
 	})
 }
 
+// The time of a grant counts from when it was asked for, however late the answer comes.
+func TestGrantedTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		late := e.Proxy(c).Freeze(proxy.Reply(proxy.OpMulti, ""))
+		time.AfterFunc(3*time.Second, late.End)
+		g := mustAcquire(t, leaseOf(c, "anna"), 2*time.Second)
+		require.ErrorIs(t, g.Context().Err(), context.Canceled)
+		require.ErrorIs(t, context.Cause(g.Context()), lease.ErrExpired)
+		next, err := leaseOf(e.Connect(t), "ben").Acquire(t.Context(), time.Minute)
+		require.NoError(t, err)
+		require.NoError(t, next.Release(t.Context()))
+	})
+}
+
+// Who has lost its place at the door writes nothing, though all it has read is there again: kazoo's records have the same version always.
+func TestThePlaceAtTheDoorIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c, admin := e.Connect(t), e.Connect(t)
+		require.NoError(t, mustAcquire(t, leaseOf(admin, "first"), time.Minute).Release(ctx))
+		kazoo := func(end string) {
+			require.NoError(t, admin.Delete(ctx, path+"/lease_holder", client.AnyVersion))
+			_, err := admin.Create(ctx, path+"/lease_holder", []byte(`{"version": 1, "holder": "py", "end": "`+end+`"}`), nil)
+			require.NoError(t, err)
+		}
+		kazoo("1999-01-01T00:00:00")
+		held := e.Proxy(c).Freeze(proxy.Request(proxy.OpMulti, ""))
+		granted := make(chan error)
+		go func() { // ends when it is refused
+			_, err := leaseOf(c, "anna").TryAcquire(ctx, time.Minute)
+			granted <- err
+		}()
+		<-held.Struck()
+		state, err := leaseOf(admin, "").Inspect(ctx)
+		require.NoError(t, err)
+		require.NoError(t, admin.Delete(ctx, path+"/"+state.Waiting[0].Name, client.AnyVersion))
+		kazoo("2000-01-01T00:10:00")
+		held.End()
+		require.ErrorIs(t, <-granted, lease.ErrHeld)
+	})
+}
+
 // A grant that was over when the servers' answer came is over, although it was renewed.
 func TestRenewedTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
