@@ -65,8 +65,9 @@ type WatchTreeOptions struct {
 // WatchTree follows a node and all below it: first it yields what there is, parents before their children, then a TreeCurrent, then each
 // change, children before their parents where they are removed. The node need not exist. Changes of one node that follow each other
 // faster than the loop takes them are told as one, by its Stat.Version; [Queued] keeps a slow loop from being the reason. A node that was
-// deleted and created again is always told as removed and added, whatever was missed. After a reconnect, in the same session or another
-// one, everything is read again and compared, and a TreeCurrent says that this is done.
+// deleted and created again is always told as removed and added, whatever was missed, and one that stays never is, as long as its parent may
+// be listed. After a reconnect, in the same session or another one, everything is read again and compared, and a TreeCurrent says that this
+// is done.
 //
 // Nodes are not told in the order of their transactions: each by itself is.
 //
@@ -278,7 +279,11 @@ type treeNode struct {
 	told     bool // that it was added
 	denied   bool // that it was read
 	gone     bool
+	unsure   bool // a node was seen here of which it is not known whether it is the parent's child, or that of another in its place
+	unlisted bool // its children must not be listed
 	stat     Stat
+	lived    int64         // the last transaction at which this very node is known to have been there
+	proves   int64         // one more, if the list finds it that is wanted or under way, and was not when that transaction was seen
 	looking  [kinds]bool   // a read is wanted, or under way
 	armed    [kinds]*Watch // that tells when to read again
 }
@@ -366,8 +371,12 @@ func (t *subtree) take(r seen) (follow *treeNode) {
 	if n.gone {
 		return nil
 	}
-	if kind == watchData && r.found && r.err == nil && n.told && !n.denied && n.stat.Czxid != r.stat.Czxid {
-		n = t.replace(n)
+	if kind == watchData {
+		there := r.found && r.err == nil
+		n.unsure = there && !n.belongs(r.stat)
+		if there && !n.unsure && n.told && !n.denied && n.stat.Czxid != r.stat.Czxid {
+			n = t.replace(n)
+		}
 	}
 	if r.watch != nil && (n.armed[kind] == nil || n.armed[kind].signal != r.watch.signal) {
 		n.armed[kind], follow = r.watch, n
@@ -375,6 +384,8 @@ func (t *subtree) take(r seen) (follow *treeNode) {
 	switch {
 	case r.err != nil:
 		t.deny(n, r)
+	case n.unsure && kind == watchData:
+		t.prove(n.parent, r.stat.Czxid)
 	case kind == watchData:
 		t.takeData(n, r)
 	case kind == watchChildren:
@@ -388,7 +399,35 @@ func (t *subtree) take(r seen) (follow *treeNode) {
 	return follow
 }
 
+// belongs tells whether a node that was seen in n's place is known to be the child of n's parent: that was there when the child was, or later.
+// Else it may be the child of another one that has taken the parent's place. That is told first, or the child would be told to be gone with
+// the old parent while it is there.
+func (n *treeNode) belongs(stat Stat) bool {
+	switch {
+	case n.parent == nil, n.parent.unlisted: // nobody can tell
+		return true
+	case n.told && !n.denied && n.stat.Czxid == stat.Czxid:
+		return true
+	}
+	return stat.Czxid <= n.parent.lived
+}
+
+// prove lists a node's children, and reads again those of which it is unsure, to find out whether it was there at a transaction that was seen
+// at one of them. A list that is asked for already may be older than that: if so there will be another one.
+func (t *subtree) prove(n *treeNode, zxid int64) {
+	if !n.looking[watchChildren] {
+		n.proves = zxid
+		t.want(n, watchChildren)
+	}
+}
+
+// lives notes what a node's Stat tells of when it was there.
+func (n *treeNode) lives(stat Stat) { n.lived = max(n.lived, stat.Czxid, stat.Mzxid, stat.Pzxid) }
+
 func (t *subtree) takeData(n *treeNode, r seen) {
+	if r.found {
+		n.lives(r.stat)
+	}
 	switch {
 	case !r.found && n == t.root:
 		t.remove(n)
@@ -415,10 +454,14 @@ func (t *subtree) takeData(n *treeNode, r seen) {
 
 // takeChildren compares. A list of a node that is not there, or is another one by now, is of no use: that is to be found out first.
 func (t *subtree) takeChildren(n *treeNode, r seen) {
+	proved := n.proves
+	n.proves, n.unlisted = 0, false
 	if !r.found || r.stat.Czxid != n.stat.Czxid {
 		t.want(n, watchData)
 		return
 	}
+	n.lives(r.stat)
+	n.lived = max(n.lived, proved)
 	there := make(map[string]bool, len(r.names))
 	for _, name := range r.names {
 		there[name] = true
@@ -429,10 +472,20 @@ func (t *subtree) takeChildren(n *treeNode, r seen) {
 			t.remove(child)
 		}
 	}
+	t.askUnsure(n)
 	slices.Sort(r.names)
 	for _, name := range r.names {
 		if n.children[name] == nil {
 			t.want(n.add(name), watchData)
+		}
+	}
+}
+
+// askUnsure reads a node's children again of which it was not known whose they are.
+func (t *subtree) askUnsure(n *treeNode) {
+	for _, name := range slices.Sorted(maps.Keys(n.children)) {
+		if child := n.children[name]; child.unsure {
+			t.want(child, watchData)
 		}
 	}
 }
@@ -450,7 +503,13 @@ func (n *treeNode) add(name string) *treeNode {
 // deny notes that a node must not be read.
 func (t *subtree) deny(n *treeNode, r seen) {
 	t.denied = append(t.denied, r.look)
-	n.denied = n.denied || r.look.kind == watchData
+	switch r.look.kind {
+	case watchData:
+		n.denied = true
+	case watchChildren:
+		n.unlisted = true
+		t.askUnsure(n)
+	}
 	kind := TreeChanged
 	if !n.told {
 		n.told, kind = true, TreeAdded
