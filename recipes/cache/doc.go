@@ -28,13 +28,14 @@
 //
 // [Cache.Watch] begins with what there is and goes on with what changes: states, not a log. A loop that is slower than the changes gets the
 // difference between what it was told and what is, so nothing piles up, and no removal is left out. Within one step parents are added before
-// their children, and removed after them. A node that was replaced in one transaction is never missing in the mirror.
+// their children, and removed after them. A node that stays is never missing in the mirror, nor is one that was replaced in one transaction
+// while its parent stayed.
 //
 // # Cost
 //
 // A node costs the servers two watches, one if it is ephemeral, and this process about 1.5 kB beside its path and data. To open a cache takes
-// two reads for each node, sixteen at a time; each change one or two; a reconnect as many as to open it. Readers take no locks and do not
-// wait for anything.
+// two reads for each node, sixteen at a time; each change one or two, three where a node was replaced; a reconnect as many as to open it.
+// Readers take no locks and do not wait for anything.
 //
 // # Looking at it
 //
