@@ -52,7 +52,7 @@ var (
 
 // recipes are what each recipe may enter, and some others.
 func recipes(names ...string) []string {
-	return append(under("recipes/", names...), "client", "recipes/internal/telemetry")
+	return append(under("recipes/", names...), "client", "recipes/internal/telemetry", "recipes/internal/retry")
 }
 
 func under(dir string, names ...string) (rooms []string) {
@@ -118,6 +118,7 @@ var house = []room{
 	{name: "client/migrate", may: []string{"client"}, why: "a recipe would be a lock, and the transaction is one"},
 	{name: "recipes/internal/telemetry", may: []string{"client"}, beyond: otel, why: "what recipes are seen by is made of what the client was given"},
 	{name: "recipes/internal/telemetry/telemetrytest", beyond: otel, why: "keeps what it is told, whoever tells it"},
+	{name: "recipes/internal/retry", may: []string{"client"}, why: "what may be tried again is told by what the client's errors say"},
 	{name: "recipes/ticket", may: recipes(), beyond: otel, why: "recipes stand on the client alone"},
 	{name: "recipes/lock", may: recipes("ticket"), beyond: otel, why: "who stands first in line holds"},
 	{name: "recipes/lock/fence", why: "what a lock protects knows tokens, and no lock"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
@@ -268,7 +269,7 @@ func (m *member) lookReady(ctx context.Context, present []string, round int32, w
 	}
 	// Unless another round has begun meanwhile, which would have counted in the directory's version.
 	_, err = m.view.Multi(ctx, client.CheckOp(m.path, round), client.DeleteOp(m.child(ready), client.AnyVersion))
-	if err != nil && !passing(err) {
+	if err != nil && !retry.LookAgain(err) {
 		return nil, nil, err
 	}
 	return nil, nil, nil
@@ -295,20 +296,10 @@ func (m *member) begin(ctx context.Context, members []string, round int32) error
 		ops = append(ops, client.CheckOp(m.child(name), client.AnyVersion))
 	}
 	ops = append(ops, client.CreateOp(m.child(ready), formatMembers(members), &client.CreateOptions{ACL: m.opts.ACL}))
-	if _, err := m.view.Multi(ctx, ops...); err != nil && !passing(err) {
+	if _, err := m.view.Multi(ctx, ops...); err != nil && !retry.LookAgain(err) {
 		return err
 	}
 	return nil
-}
-
-// passing tells whether a write failed because something has changed, or may have succeeded: to look again tells.
-func passing(err error) bool {
-	for _, code := range []error{client.ErrUnknown, client.ErrNodeExists, client.ErrNoNode, client.ErrBadVersion} {
-		if errors.Is(err, code) {
-			return true
-		}
-	}
-	return false
 }
 
 // withdraw removes the own node, but not while a round begins that this member is in: then it returns that round.
@@ -332,7 +323,7 @@ func (m *member) withdraw(life context.Context) *Round {
 				return nil // a round goes on that this member is not in, and cannot be in any more
 			}
 		}
-		if !passing(err) {
+		if !retry.LookAgain(err) {
 			return nil
 		}
 	}
@@ -448,7 +439,7 @@ func (r *Round) finish(ctx context.Context) (bool, error) {
 		return true, nil
 	case errors.Is(err, client.ErrNoNode): // somebody has removed either
 		return true, r.remove(ctx)
-	case passing(err) && ctx.Err() == nil:
+	case retry.LookAgain(err) && ctx.Err() == nil:
 		return false, nil
 	}
 	return false, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 )
 
 // Grant is a lease that was granted, until its context ends. Its methods may be called by many goroutines.
@@ -202,9 +203,10 @@ func (g *Grant) Release(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return nil
+		case again && retry.Pause(ctx, retry.Soon):
 		case ctx.Err() != nil:
 			return g.lease.failed("release", fmt.Errorf("%w: %w", client.ErrUnknown, context.Cause(ctx)))
-		case !again:
+		default:
 			return g.lease.failed("release", err)
 		}
 	}
@@ -227,10 +229,10 @@ func (g *Grant) free(ctx context.Context) (again bool, err error) {
 		return g.passing(err), err
 	}
 	results, err := c.Multi(ctx, client.SetOp(g.lease.record(), g.freed().encode(), stat.Version), client.CheckOp(g.lease.fence(), g.fence))
-	if len(results) == 2 && isOther(results[1].Err) {
+	if len(results) == 2 && retry.LostRace(results[1].Err) {
 		return false, err // the record is this grant's, and the fence is not: it was removed, or written by somebody who is no holder
 	}
-	return g.passing(err) || isOther(err), err
+	return g.passing(err) || retry.LostRace(err), err
 }
 
 // freed is the record of a lease that is released.
@@ -250,5 +252,5 @@ func (g *Grant) passing(err error) bool {
 	case errors.Is(err, client.ErrSessionExpired):
 		return !g.lease.client.Bound()
 	}
-	return errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrConnectionLoss)
+	return retry.Transient(err)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -167,12 +168,7 @@ func (l *Lease) again(err error) bool {
 	case errors.Is(err, client.ErrSessionExpired), errors.Is(err, client.ErrUnknown):
 		return !l.client.Bound()
 	}
-	return errors.Is(err, ticket.ErrGone) || isOther(err)
-}
-
-// isOther tells that a node which was to be written is not the one that was read.
-func isOther(err error) bool {
-	return errors.Is(err, client.ErrBadVersion) || errors.Is(err, client.ErrNoNode) || errors.Is(err, client.ErrNodeExists)
+	return errors.Is(err, ticket.ErrGone) || retry.LostRace(err)
 }
 
 // visit stands in line, and does something with the lease when it is first.

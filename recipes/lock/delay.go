@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -76,10 +77,10 @@ func (m *mark) set(ctx context.Context, t *ticket.Ticket, try bool) error {
 			return nil
 		case err == nil && try:
 			return ErrHeld
-		case err != nil && !passing(err) && !errors.Is(err, client.ErrNoNode) && !errors.Is(err, client.ErrBadVersion):
-			return err // the last two: somebody else has changed the mark, or the own node is gone, which the next try tells
+		case err != nil && !retry.Transient(err) && !retry.LostRace(err):
+			return err // whether the race was for the mark, or the own node is gone, the next try tells
 		}
-		if !sleep(ctx, max(left, 10*time.Millisecond)) {
+		if !retry.Pause(ctx, max(left, retry.Soon)) {
 			return context.Cause(ctx)
 		}
 	}
@@ -131,25 +132,8 @@ func (m *mark) remove(ctx context.Context, t *ticket.Ticket) {
 	m.mu.Unlock()
 	for view := m.delay.client.In(t.Session()); made; {
 		_, err := view.Multi(ctx, client.CheckOp(t.Path(), client.AnyVersion), client.DeleteOp(m.delay.path, version))
-		if err == nil || !passing(err) || !sleep(ctx, 10*time.Millisecond) {
+		if err == nil || !retry.Transient(err) || !retry.Pause(ctx, retry.Soon) {
 			return
 		}
-	}
-}
-
-// passing tells whether what failed so may be done again, in the hope that it works.
-func passing(err error) bool {
-	return errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrConnectionLoss) || errors.Is(err, client.ErrThrottled)
-}
-
-// sleep tells whether ctx goes on after that time.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 )
 
 // revokeMessage is what asks a holder to let go, written to its node: Curator's own (Revoker, LockInternals.REVOKE_MESSAGE in Java).
@@ -27,8 +27,8 @@ func Revoke(ctx context.Context, c *client.Client, node string) error {
 			return nil
 		}
 		lost := errors.Is(err, client.ErrSessionExpired) && !c.Bound()
-		again := passing(err) || lost // to ask once more does no harm
-		if again && sleep(ctx, 10*time.Millisecond) {
+		again := retry.Transient(err) || lost // to ask once more does no harm
+		if again && retry.Pause(ctx, retry.Soon) {
 			continue
 		}
 		if again {

@@ -12,6 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 )
 
 // touch is the name of the child that keeps a node with a time to live alive, as in Curator's PersistentTtlNode.
@@ -141,7 +142,7 @@ func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error)
 			return seen.watch, fmt.Errorf("%w: %s", ErrTaken, whose(stat))
 		case !k.owns(stat):
 			k.node.sight.absent(ErrTaken)
-			if k.took && pause(ctx, k.pauses.next()) != nil {
+			if k.took && !retry.Pause(ctx, k.pauses.next()) {
 				return nil, context.Cause(ctx)
 			}
 			k.took = true // the next time it is somebody who takes it, too
@@ -155,7 +156,7 @@ func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error)
 			k.czxid = stat.Czxid
 			return seen.watch, k.touch(ctx)
 		}
-		if err != nil && !passing(err) {
+		if err != nil && !retry.LookAgain(err) {
 			return nil, err
 		}
 		seen = k.look(ctx)
@@ -186,23 +187,13 @@ func (k *keeper) first(ctx context.Context, data []byte) (s seen, err error) {
 	looking.Go(func() { s = k.look(ctx) }) // ends with the answer
 	err = k.create(ctx, data)
 	looking.Wait()
-	if err != nil && !passing(err) {
+	if err != nil && !retry.LookAgain(err) {
 		return s, err
 	}
 	if s.err == nil && (k.owns(&s.stat) || errors.Is(err, client.ErrNodeExists)) {
 		return s, nil
 	}
 	return k.look(ctx), nil // it has come before the create, after all, or the parent was missing
-}
-
-// passing tells whether a write failed because something has changed meanwhile, or may have succeeded: to look again tells.
-func passing(err error) bool {
-	for _, code := range []error{client.ErrUnknown, client.ErrNodeExists, client.ErrNoNode, client.ErrBadVersion} {
-		if errors.Is(err, code) {
-			return true
-		}
-	}
-	return false
 }
 
 func whose(stat *client.Stat) string {
@@ -317,7 +308,7 @@ func (n *Node) remove(ctx context.Context, pauses *pacer) error {
 		case errors.Is(err, client.ErrNoAuth):
 			return n.failed("close", err)
 		}
-		_ = pause(s.Context(), pauses.next())
+		retry.Pause(s.Context(), pauses.next())
 	}
 	return nil
 }
@@ -353,16 +344,4 @@ func (p *pacer) next() time.Duration {
 		p.last = d
 	}
 	return p.last
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

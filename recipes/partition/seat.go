@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
@@ -106,7 +107,7 @@ func (t *seat) own(hold *lock.Hold, wanting context.Context, wait *telemetry.Wai
 	t.withdraw(part)
 	t.giveUp(part)
 	if byItself {
-		pause(wanting, rest)
+		retry.Pause(wanting, rest)
 	}
 }
 
@@ -242,15 +243,5 @@ func (t *seat) await(part *Part) (overdue bool) {
 		return false
 	case <-over:
 		return true
-	}
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 )
 
 // A found item is one that was read and is to be claimed.
@@ -33,7 +34,7 @@ func (q *Queue) claim(life context.Context, s *client.Session, picked []name, wa
 		case err == nil:
 			q.beaten(false)
 			return q.deliveries(life, s, all, token)
-		case errors.As(err, &failed) && lostRace(err): // the one that it was about
+		case errors.As(err, &failed) && retry.LostRace(err): // the one that it was about
 			q.beaten(true)
 			all = slices.Delete(all, failed.index/partsOfClaim, failed.index/partsOfClaim+1)
 			err = nil
@@ -44,11 +45,6 @@ func (q *Queue) claim(life context.Context, s *client.Session, picked []name, wa
 		}
 	}
 	return nil, err
-}
-
-// lostRace tells whether a part has failed because somebody else has the item, or had it.
-func lostRace(err error) bool {
-	return errors.Is(err, client.ErrNodeExists) || errors.Is(err, client.ErrNoNode) || errors.Is(err, client.ErrBadVersion)
 }
 
 // read reads items, and buries those that are not to be given out. What is not there any more is left out.

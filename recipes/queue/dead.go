@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
@@ -36,7 +37,7 @@ func (q *Queue) bury(life context.Context, s *client.Session, n name, stat clien
 		q.buried(n)
 	}
 	var failed *partError
-	if errors.As(err, &failed) && lostRace(err) {
+	if errors.As(err, &failed) && retry.LostRace(err) {
 		return nil
 	}
 	return err
@@ -197,7 +198,7 @@ func (q *Queue) removeOne(ctx context.Context, n name) (bool, error) {
 		switch {
 		case again(ctx, s, err):
 			continue
-		case err != nil && !errors.Is(err, client.ErrUnknown) && lostRace(err):
+		case err != nil && !errors.Is(err, client.ErrUnknown) && retry.LostRace(err):
 			return false, nil // claimed, or gone
 		}
 		return done, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
@@ -218,7 +219,7 @@ func (d *Delivery) timeOver() {
 			return
 		}
 		d.lose(ErrTooLong)
-		for passing(d.settle(life, nacked, d.nackParts(0, ErrTooLong), always)) && pause(life) {
+		for retry.Transient(d.settle(life, nacked, d.nackParts(0, ErrTooLong), always)) && retry.Pause(life, retry.Soon) {
 		}
 	})
 }
@@ -262,7 +263,7 @@ func (d *Delivery) release() {
 	d.turn <- struct{}{}
 	err := d.session.Go(func(life context.Context) { // ends when the item is given back, or the session is over
 		defer func() { <-d.turn }()
-		for passing(d.settle(life, released, d.releaseParts(), always)) && pause(life) {
+		for retry.Transient(d.settle(life, released, d.releaseParts(), always)) && retry.Pause(life, retry.Soon) {
 		}
 	})
 	if err != nil { // the claim is gone with the session
@@ -388,7 +389,7 @@ func (d *Delivery) settle(life context.Context, how verb, parts []part, wanted f
 		if how == nacked && d.lastAttempt() {
 			d.q.buried(d.name)
 		}
-	case errors.As(err, &failed) && !failed.part.foreign && lostRace(err):
+	case errors.As(err, &failed) && !failed.part.foreign && retry.LostRace(err):
 		d.lose(ErrLost)
 		d.unclaim(life)
 		return fmt.Errorf("%w: %w", ErrLost, err)
@@ -406,7 +407,7 @@ func (d *Delivery) unclaim(life context.Context) {
 		if err == nil && there && stat.Czxid == d.token {
 			err = view.Delete(life, d.claimPath(), claimVersion)
 		}
-		if !passing(err) || !pause(life) {
+		if !retry.Transient(err) || !retry.Pause(life, retry.Soon) {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 )
 
 // ledger carries out transactions exactly once, as client.MultiOnce does, at half the cost: a mark is not made and removed for each of them, but
@@ -164,7 +165,7 @@ func (l *ledger) giveBack(s *client.Session, m markNode) {
 func removeOwn(life context.Context, view *client.Client, path string) {
 	for {
 		err := view.Delete(life, path, client.AnyVersion)
-		if err == nil || !passing(err) || !pause(life) {
+		if err == nil || !retry.Transient(err) || !retry.Pause(life, retry.Soon) {
 			return
 		}
 	}
@@ -214,7 +215,7 @@ func (d *directory) make(ctx context.Context, view *client.Client) error {
 			return nil
 		case mode == client.Container && (errors.Is(err, client.ErrUnimplemented) || errors.Is(err, client.ErrBadArguments)):
 			mode = client.Persistent // a server without containers
-		case !passing(err) || !pause(ctx):
+		case !retry.Transient(err) || !retry.Pause(ctx, retry.Soon):
 			return err
 		}
 	}

@@ -203,20 +203,3 @@ func inSession[T any](
 func again(ctx context.Context, s *client.Session, err error) bool {
 	return err != nil && !errors.Is(err, client.ErrUnknown) && s.Err() != nil && ctx.Err() == nil
 }
-
-// passing tells whether what failed so may be done again, in the hope that it works.
-func passing(err error) bool {
-	return errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrConnectionLoss) || errors.Is(err, client.ErrThrottled)
-}
-
-// pause waits a little, and tells whether ctx goes on.
-func pause(ctx context.Context) bool {
-	timer := time.NewTimer(10 * time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

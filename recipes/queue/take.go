@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
@@ -313,7 +314,7 @@ func (q *Queue) bringBackOne(ctx context.Context, view *client.Client, text, ite
 			if err := q.items.make(ctx, view); err != nil {
 				return err
 			}
-		case !passing(err) || !pause(ctx):
+		case !retry.Transient(err) || !retry.Pause(ctx, retry.Soon):
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 )
 
@@ -528,7 +529,7 @@ func (t *Ticket) Exchange(ctx context.Context, marker string) error {
 			return failed(ErrGone)
 		}
 		doubt = doubt || errors.Is(err, client.ErrUnknown)
-		if passing(err) && pause(ctx) {
+		if retry.Transient(err) && retry.Pause(ctx, retry.Soon) {
 			continue
 		}
 		if ctx.Err() != nil {
@@ -623,29 +624,12 @@ func (t *Ticket) removeNode(life context.Context, path string) error {
 		switch {
 		case err == nil, errors.Is(err, client.ErrNoNode), t.session.Err() != nil:
 			return nil
-		case !passing(err):
+		case !retry.Transient(err):
 			return err
 		}
-		if !pause(life) {
+		if !retry.Pause(life, retry.Soon) {
 			return nil
 		}
-	}
-}
-
-// passing tells whether what failed so may be done again, in the hope that it works.
-func passing(err error) bool {
-	return errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrConnectionLoss) || errors.Is(err, client.ErrThrottled)
-}
-
-// pause waits a little, and tells whether ctx goes on.
-func pause(ctx context.Context) bool {
-	timer := time.NewTimer(10 * time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
