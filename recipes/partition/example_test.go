@@ -26,22 +26,30 @@ func Example() {
 	}
 	defer c.Close()
 
+	took := make(chan taking)
 	var servers sync.WaitGroup
 	serve := func(id string) (stop context.CancelFunc) {
 		ctx, stop := context.WithCancel(ctx)
 		p := partition.New(c, "/search", shards, &partition.Options{ID: id, Settle: 50 * time.Millisecond, Notice: -1})
 		servers.Go(func() {
 			p.Run(ctx, func(ctx context.Context, part *partition.Part) error {
+				select {
+				case took <- taking{part.Name(), id}:
+				case <-ctx.Done():
+				}
 				<-ctx.Done() // here it works, until it is told to let go
 				return nil
 			})
 		})
 		return stop
 	}
+	owners := make(map[string]string)
 	stopAnna, stopBen := serve("anna"), serve("ben")
-	fmt.Println(owners(ctx, c, 2))
+	await(took, owners, map[string]int{"anna": 1, "ben": 1})
+	fmt.Println(owners)
 	stopAnna()
-	fmt.Println(owners(ctx, c, 1))
+	await(took, owners, map[string]int{"ben": 1})
+	fmt.Println(owners)
 	stopBen()
 	servers.Wait()
 	// Output:
@@ -51,22 +59,19 @@ func Example() {
 
 var shards = []string{"a-f", "g-l", "m-r", "s-z"}
 
-// owners returns whose the shards are when all are somebody's, of so many in all.
-func owners(ctx context.Context, c *client.Client, members int) map[string]string {
-	for {
-		all, err := partition.New(c, "/search", shards, nil).Inspect(ctx)
-		if err != nil {
-			log.Fatal(err)
+// A taking is that somebody owns a shard from now on.
+type taking struct{ shard, by string }
+
+// await notes who takes which shard, until all are theirs whom they belong to among these members.
+func await(took <-chan taking, owners map[string]string, weights map[string]int) {
+	for t := range took {
+		owners[t.shard] = t.by
+		divided := true
+		for _, shard := range shards {
+			divided = divided && owners[shard] == partition.Choose(shard, weights)
 		}
-		whose, different := map[string]string{}, map[string]bool{}
-		for _, s := range all {
-			if s.Owner != "" && s.Owner == s.Target && len(s.Waiting) == 0 {
-				whose[s.Part], different[s.Owner] = s.Owner, true
-			}
+		if divided {
+			return
 		}
-		if len(whose) == len(shards) && len(different) == members {
-			return whose
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
