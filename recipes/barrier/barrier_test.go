@@ -276,6 +276,69 @@ func TestOneTooMany(t *testing.T) {
 	})
 }
 
+// Nobody goes in or out for what is neither the coming nor the going of others, though it wakes those who wait: a broken connection, or what
+// strangers do to the directory and to members' nodes.
+func TestWokenForNothing(t *testing.T) {
+	for leaver := range 2 { // by their names one of them waits for the other to leave, the other for the whole end
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			p := newParty(t, 2, 2)
+			stranger := p.e.Connect(t)
+			disturb := func() {
+				for _, name := range p.names(t) {
+					_, err := stranger.Set(ctx, path+"/"+name, []byte("?"), client.AnyVersion)
+					require.NoError(t, err)
+				}
+				_, err := stranger.Set(ctx, path, []byte("?"), client.AnyVersion)
+				require.NoError(t, err)
+				_, err = stranger.Create(ctx, path+"/stranger", nil, nil)
+				require.NoError(t, err)
+				synctest.Wait()
+				p.e.Drop(p.clients...)
+				time.Sleep(time.Second)
+				require.NoError(t, stranger.Delete(ctx, path+"/stranger", client.AnyVersion))
+			}
+			one := p.enter(ctx, 0)
+			require.False(t, isIn(one))
+			disturb()
+			require.False(t, isIn(one))
+			two := p.enter(ctx, 1)
+			rounds := []*barrier.Round{<-one, <-two}
+			left := make(chan error, 2)
+			go func() { left <- rounds[leaver].Leave(ctx) }() // ends when both leave
+			time.Sleep(time.Second)
+			disturb()
+			require.Empty(t, left)
+			require.NoError(t, rounds[1-leaver].Context().Err())
+			go func() { left <- rounds[1-leaver].Leave(ctx) }() // ends when both leave
+			require.NoError(t, <-left)
+			require.NoError(t, <-left)
+		})
+	}
+}
+
+// Who is taken into a round of another number is told, and is in none; the others are told how many they are.
+func TestSizesDiffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		p := newParty(t, 2, 3)
+		failed := make(chan error, 1)
+		go func() { // ends with the round
+			_, err := barrier.NewDouble(p.clients[2], path, 3, nil).Enter(ctx)
+			failed <- err
+		}()
+		time.Sleep(time.Second)
+		r := <-p.enter(ctx, 0)
+		require.Equal(t, 2, r.Members())
+		require.ErrorIs(t, <-failed, client.ErrBadArguments)
+		require.NoError(t, r.Leave(ctx))
+		require.Empty(t, p.names(t))
+		one, two := p.enter(ctx, 0), p.enter(ctx, 1)
+		require.NotNil(t, <-one)
+		require.NotNil(t, <-two)
+	})
+}
+
 // Foreign children are nobody.
 func TestForeignChildren(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

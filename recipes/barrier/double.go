@@ -50,7 +50,8 @@ type Double struct {
 	kit    *telemetry.Kit // nil: nobody looks
 }
 
-// NewDouble describes the meeting of size processes at a path, at least 1. It sends nothing. All who meet there must have the same size.
+// NewDouble describes the meeting of size processes at a path, at least 1. It sends nothing. All who meet there must have the same size: the
+// least of them begins a round, and whoever of it has a greater one is told by Enter.
 func NewDouble(c *client.Client, path string, size int, opts *Options) *Double {
 	d := &Double{client: c, path: path, size: size, kit: telemetry.Of(c)}
 	if opts != nil {
@@ -66,7 +67,8 @@ func NewDouble(c *client.Client, path string, size int, opts *Options) *Double {
 func (d *Double) Path() string { return d.path }
 
 // Enter waits until as many are there as are to meet, and returns the round they begin. If ctx ends before that it fails with ctx's cause,
-// and its node is gone or known to be going; having entered at that moment counts.
+// and its node is gone or known to be going; having entered at that moment counts. It fails with client.ErrBadArguments, and leaves, when
+// others begin a round of another number with it.
 func (d *Double) Enter(ctx context.Context) (*Round, error) {
 	if d.size < 1 {
 		return nil, d.failed("enter", fmt.Errorf("%w: a meeting of %d", client.ErrBadArguments, d.size))
@@ -261,7 +263,11 @@ func (m *member) lookReady(ctx context.Context, present []string, round int32, w
 			return nil, nil, err
 		}
 	}
-	if slices.Contains(members, m.name) {
+	switch {
+	case !slices.Contains(members, m.name):
+	case ok && len(members) != m.size:
+		return nil, nil, fmt.Errorf("%w: a round of %d has begun, with one who meets %d", client.ErrBadArguments, len(members), m.size)
+	default:
 		return &Round{member: m, members: members}, nil, nil
 	}
 	if slices.ContainsFunc(members, func(name string) bool { return slices.Contains(present, name) }) {
