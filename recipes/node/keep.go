@@ -63,7 +63,7 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 		default:
 			n.sight.absent(err)
 			n.note(Status{Err: err}, 0)
-			if w == nil {
+			if !errors.Is(err, ErrTaken) { // of whose end w tells
 				again = time.After(pauses.next())
 			}
 		}
@@ -120,7 +120,7 @@ type keeper struct {
 }
 
 // settle looks at what is there, and writes what differs, until there is nothing left to do, or it cannot be done. The watch that it returns
-// tells of the next change, also with ErrTaken.
+// tells of the next change, also with ErrTaken; other failures are to be tried again.
 func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error) {
 	if !k.node.named {
 		if err := k.name(ctx, data); err != nil {

@@ -399,6 +399,73 @@ func TestTimeToLive(t *testing.T) {
 	})
 }
 
+// A node with a time to live whose owner may not touch it for a while is touched as soon as that is possible again, and its owner knows.
+func TestTouchIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, &ensembletest.Options{Server: ensemble.Options{TTLNodes: true}})
+		c, other := e.Connect(t), e.Connect(t)
+		n := mustKeep(t, c, "one", &node.Options{TTL: time.Minute})
+		_, stat := look(t, other)
+		allow := func(perms client.Perm) {
+			t.Helper()
+			_, err := other.SetACL(ctx, path+"/touch", client.WorldACL(perms|client.PermAdmin), client.AnyVersion)
+			require.NoError(t, err)
+		}
+		allow(client.PermRead)
+		time.Sleep(40 * time.Second)
+		require.False(t, n.Status().Present)
+		require.ErrorIs(t, n.Status().Err, client.ErrNoAuth)
+		allow(client.PermAll)
+		for range 5 {
+			time.Sleep(30 * time.Second)
+			_, err := e.Sweep(ctx)
+			require.NoError(t, err)
+		}
+		require.True(t, n.Status().Present)
+		_, now := look(t, other)
+		require.Equal(t, stat.Czxid, now.Czxid, "it was never gone")
+		require.NoError(t, n.Close(ctx))
+	})
+}
+
+// A node with a time to live that went while its owner was cut off is there again when the owner is, who is told that it is another one. Its
+// parents may have gone with it.
+func TestTimeToLiveIsOver(t *testing.T) {
+	for name, away := range map[string]time.Duration{"in the same session": 20 * time.Second, "in another session": 5 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				e := ensembletest.Start(t, 1, &ensembletest.Options{
+					Server: ensemble.Options{TTLNodes: true}, Client: client.Options{SessionTimeout: 30 * time.Second},
+				})
+				c, other := e.Connect(t), e.Connect(t)
+				n := mustKeep(t, c, "one", &node.Options{TTL: 2 * time.Second})
+				old, session := n.Status(), c.Session()
+				e.CutClient(c)
+				time.Sleep(away - 10*time.Second)
+				require.Equal(t, away > time.Minute, n.Status().Err != nil, "as the session is over")
+				for range 4 { // the child goes first, and the parents last
+					_, err := e.Sweep(ctx)
+					require.NoError(t, err)
+					time.Sleep(2500 * time.Millisecond)
+				}
+				_, there, err := other.Exists(ctx, "/services")
+				require.NoError(t, err)
+				require.False(t, there)
+				e.Heal()
+				time.Sleep(15 * time.Second)
+				require.Equal(t, away > time.Minute, session.Err() != nil)
+				data, stat := look(t, other)
+				require.Equal(t, "one", data)
+				require.Greater(t, stat.Czxid, old.Czxid)
+				require.Equal(t, node.Status{Present: true, Czxid: stat.Czxid, Session: c.Session().ID()}, n.Status())
+				require.NoError(t, n.Close(ctx))
+			})
+		})
+	}
+}
+
 // Close is bounded by its context, and what it began goes on.
 func TestCloseInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
