@@ -316,6 +316,29 @@ func TestNodesThatCannotBeRead(t *testing.T) {
 	})
 }
 
+// A directory that cannot be listed in one answer is not mirrored in part and called the whole: who opens the mirror is told, and one that was
+// open ends, stale.
+func TestTooManyChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{MaxFrame: 4 << 10}})
+		c := e.Connect(t)
+		mustCreate(t, c, "/s", "")
+		m := mustOpen(t, c, "/s", nil)
+		changes := listen(t.Context(), m, 0)
+		for i := range 100 {
+			mustCreate(t, c, fmt.Sprintf("/s/%050d", i), "")
+		}
+		<-m.Done()
+		require.ErrorIs(t, m.Err(), client.ErrTooLarge)
+		require.NotZero(t, m.StaleSince())
+		lines := changes.since()
+		require.Equal(t, "stale /s", lines[len(lines)-1])
+		_, err := cache.Open(t.Context(), c, "/s", nil)
+		require.ErrorIs(t, err, client.ErrTooLarge)
+		require.Equal(t, 1, mustOpen(t, c, "/s", &cache.Options{Depth: client.NodeOnly}).Len())
+	})
+}
+
 func TestMirrorEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := ensembletest.Start(t, 1, nil)
