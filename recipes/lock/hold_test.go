@@ -83,6 +83,14 @@ func TestReentranceEndsTogether(t *testing.T) {
 		<-inner.Context().Done()
 		require.ErrorIs(t, context.Cause(outer.Context()), client.ErrSessionExpired)
 		require.ErrorIs(t, context.Cause(inner.Context()), client.ErrSessionExpired)
+		// What is lost is not had again because it is remembered, as with Curator's: also not by who does not look whether his context has ended.
+		other := mustLock(t, lock.NewMutex(e.Connect(t), path, nil))
+		wire.set(false)
+		_, err = m.TryLock(inner.Context())
+		require.ErrorIs(t, err, client.ErrSessionExpired)
+		_, err = m.TryLock(context.WithoutCancel(outer.Context()))
+		require.ErrorIs(t, err, lock.ErrHeld)
+		require.NoError(t, other.Context().Err())
 	})
 }
 

@@ -105,6 +105,28 @@ func TestMultiHasOneDeadline(t *testing.T) {
 	})
 }
 
+// One that cannot be locked is the end at once: those that were held are given back, and none behind it is tried. (Curator's goes on.)
+func TestMultiWhoseMemberFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, ctx := startServer(t), t.Context()
+		c, other := e.Connect(t), e.Connect(t)
+		held := mustLock(t, lock.NewMutex(other, "/locks/c", nil))
+		_, err := other.Create(ctx, "/locks/b", nil, &client.CreateOptions{ACL: client.WorldACL(client.PermRead)})
+		require.NoError(t, err)
+		for _, acquire := range []func(context.Context) (*lock.Holds, error){newMulti(t, c, paths...).Lock, newMulti(t, c, paths...).TryLock} {
+			start := time.Now()
+			_, err = acquire(ctx)
+			require.ErrorIs(t, err, client.ErrNoAuth)
+			require.Less(t, time.Since(start), time.Second)
+			requireFree(t, other, "/locks/a", "/locks/b")
+			line, err := lock.NewMutex(other, "/locks/c", nil).Line(ctx)
+			require.NoError(t, err)
+			require.Len(t, line, 1)
+			require.NoError(t, held.Context().Err())
+		}
+	})
+}
+
 // In whatever order they were named: nobody waits for each other.
 func TestMultisInDifferentOrdersDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
