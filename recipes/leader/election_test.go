@@ -594,6 +594,51 @@ func TestDirectoryMayVanish(t *testing.T) {
 	})
 }
 
+// Somebody removes the directory with all who stand in it, and those above it: all stand again, and one of them leads. So does one who has
+// no connection when it begins.
+func TestDirectoryIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		srv := startServer(t)
+		admin, late := srv.Connect(t), srv.Connect(t)
+		srv.CutClient(late)
+		stands := map[string]*stand{"late": run(t, election(late, "late"))}
+		for _, id := range []string{"anna", "ben", "carl"} {
+			stands[id] = run(t, election(srv.Connect(t), id))
+		}
+		term := <-stands["anna"].terms
+		for range 3 {
+			_, err := admin.DeleteTree(ctx, "/elections", nil)
+			require.NoError(t, err)
+			<-term.Context().Done()
+			require.ErrorIs(t, context.Cause(term.Context()), leader.ErrRemoved)
+			time.Sleep(time.Second)
+			all, err := election(admin, "").Participants(ctx)
+			require.NoError(t, err)
+			require.Len(t, all, 3)
+			term = nil
+			for id, s := range stands {
+				for len(s.terms) > 0 { // who is next may lead before its own node is removed, too
+					if next := <-s.terms; next.Context().Err() == nil {
+						require.Nil(t, term, "two lead")
+						require.Equal(t, all[0].ID, id)
+						term = next
+					}
+				}
+			}
+			require.NotNil(t, term, "nobody leads")
+		}
+		srv.Heal()
+		time.Sleep(30 * time.Second)
+		for _, id := range []string{"anna", "ben", "carl"} {
+			stands[id].mustEnd(t)
+		}
+		term = <-stands["late"].terms
+		require.NoError(t, term.Context().Err())
+		stands["late"].mustEnd(t)
+	})
+}
+
 func TestOrderHoldsAcrossTheWrap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := startServer(t)
