@@ -201,6 +201,26 @@ func TestPartsAreDivided(t *testing.T) {
 	})
 }
 
+// A connection that breaks and is made again moves nothing, and ends nobody's work.
+func TestReconnectsMoveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 3, nil)
+		j := newJournal(t)
+		clients := []*client.Client{e.Connect(t), e.Connect(t)}
+		anna := start(t, member(clients[0], "anna", partition.Options{}), j.work("anna"))
+		ben := start(t, member(clients[1], "ben", partition.Options{}), j.work("ben"))
+		j.since(10 * time.Second)
+		for i := range 10 {
+			e.Drop(clients[i%2:]...)
+			require.Empty(t, j.since(time.Second))
+		}
+		require.Empty(t, j.since(time.Minute))
+		require.Equal(t, chosen("anna", "ben"), j.owned())
+		anna.mustEnd(t)
+		ben.mustEnd(t)
+	})
+}
+
 // A restart moves nothing, if it does not take too long: neither in an orderly way, nor by a crash.
 func TestRestartMovesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
