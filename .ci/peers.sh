@@ -8,6 +8,8 @@
 #
 #   APACHE39_CP      class path of ZooKeeper 3.9: server, Java client, zkCli
 #   APACHE38_CP      class path of Debian's ZooKeeper 3.8.0 (with Debian's security patches)
+#   APACHE_OLD_CP    class path of an older ZooKeeper's server, another one each third time INTEROP_TURN is one more
+#   APACHE_OLD       its version
 #   CURATOR_CP       class path of Curator on ZooKeeper 3.9's client
 #   CURATOR_TEST_CP  class path of Curator's servers for tests
 #   CURATOR38_CP     class path of Debian's Curator on Debian's ZooKeeper client
@@ -33,15 +35,17 @@ peers_debian() { # package...: installs what is missing
   }
 }
 
-peers_maven() { # name: copies the jars of .ci/peers/NAME/pom.xml into the cache; sets $peers_jars to their class path
+# name [version]: copies the jars of .ci/peers/NAME/pom.xml into the cache, of that version if the pom leaves it open; sets $peers_jars to
+# their class path
+peers_maven() {
   local pom=$peers_root/.ci/peers/$1/pom.xml dir try
-  dir=$peers_cache/$1-$(sha256sum < "$pom" | cut -c1-12)
+  dir=$peers_cache/$1-${2:+$2-}$(sha256sum < "$pom" | cut -c1-12)
   if [ ! -d "$dir" ]; then
-    echo "peers: fetching the jars of $1"
+    echo "peers: fetching the jars of $1 ${2:-}"
     mkdir -p "$peers_cache"
     for try in 1 2 3; do
       rm -rf "$dir.part"
-      if mvn -B -q -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir.part" < /dev/null; then
+      if mvn -B -q -f "$pom" ${2:+"-Dpeer.version=$2"} dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir.part" < /dev/null; then
         mv "$dir.part" "$dir"
         break
       fi
@@ -71,6 +75,12 @@ peers_install() {
     CURATOR38_CP+=:$java/$jar.jar
   done
   export CURATOR38_CP KAZOO_PYTHON=/usr/bin/python3 PROMETHEUS=/usr/bin/prometheus
+  local older=(3.5.10 3.6.4 3.7.2 3.8.0)
+  export APACHE_OLD=${older[$((${INTEROP_TURN:-0} / 3 % ${#older[@]}))]} APACHE_OLD_CP=$APACHE38_CP
+  if [ "$APACHE_OLD" != 3.8.0 ]; then # which is Debian's
+    peers_maven zookeeper-old "$APACHE_OLD" || return 1
+    APACHE_OLD_CP=$peers_jars
+  fi
   "$KAZOO_PYTHON" -c 'import kazoo' || { echo "peers: $KAZOO_PYTHON has no kazoo" >&2; return 1; }
 }
 

@@ -14,7 +14,8 @@
 // does the same in virtual time in the tests of package client; -lost.runs and -lost.from), and holders of locks are cut off and stopped.
 //
 // All recipes are used at once while servers and connections break (package trial; -recipes.for and -recipes.seed), and beside Curator and
-// kazoo, in one journal. What takes long is tried on ours or on Apache's, in turn, as INTEROP_TURN says.
+// kazoo, in one journal. What takes long is tried on ours or on Apache's, in turn, as INTEROP_TURN says: the newest of Apache's, and one of
+// 3.5 to 3.8, which takes turns by itself.
 //
 // They find their peers through environment variables and fail when one is not set. To run them:
 //

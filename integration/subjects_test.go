@@ -17,7 +17,7 @@ import (
 	"github.com/bellwether-zk/bellwether/integration/process"
 )
 
-var subject = flag.String("subject", "", "whose ensembles to test: bellwether or apache; by default ours, and both with INTEROP_FULL")
+var subject = flag.String("subject", "", "whose ensembles to test: bellwether, apache, or older, which is Apache's too; by default ours, and Apache's with INTEROP_FULL")
 
 // full reports whether tests should take their time.
 func full() bool { return os.Getenv("INTEROP_FULL") != "" }
@@ -25,7 +25,7 @@ func full() bool { return os.Getenv("INTEROP_FULL") != "" }
 // onEnsembles runs a test on ensembles of each kind that is asked for. Apache's show that the test asks for nothing impossible.
 func onEnsembles(t *testing.T, test func(t *testing.T, k process.Kind)) {
 	kinds := map[string][]process.Kind{
-		"bellwether": {process.Bellwether}, "apache": {process.Apache39}, "": {process.Bellwether},
+		"bellwether": {process.Bellwether}, "apache": {process.Apache39}, "older": {process.ApacheOld}, "": {process.Bellwether},
 	}
 	if full() {
 		kinds[""] = append(kinds[""], process.Apache39)
@@ -36,13 +36,14 @@ func onEnsembles(t *testing.T, test func(t *testing.T, k process.Kind)) {
 	}
 }
 
-// onEnsembleInTurn runs a test on ensembles of each kind that is asked for, and if none is, of one, ours or Apache's as inTurn has it.
+// onEnsembleInTurn runs a test on ensembles of each kind that is asked for, and if none is, of one, ours, Apache's newest or an older one of
+// theirs as inTurn has it.
 func onEnsembleInTurn(t *testing.T, test func(t *testing.T, k process.Kind)) {
 	if *subject != "" {
 		onEnsembles(t, test)
 		return
 	}
-	inTurn(t, test, process.Bellwether, process.Apache39)
+	inTurn(t, test, process.Bellwether, process.Apache39, process.ApacheOld)
 }
 
 // inTurn runs a test on one of some kinds of servers, the next one each time INTEROP_TURN is one more, as it is with each commit in .ci/run;

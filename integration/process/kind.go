@@ -21,6 +21,7 @@ type Kind struct {
 var (
 	Apache39   = Kind{"Apache 3.9", "APACHE39_CP", apacheCommand}
 	Apache38   = Kind{"Apache 3.8.0 (Debian)", "APACHE38_CP", apacheCommand}
+	ApacheOld  = Kind{"Apache 3.5 to 3.8", "APACHE_OLD_CP", apacheCommand} // one of them at a time, see .ci/peers.sh
 	Bellwether = Kind{"Bellwether", "BELLWETHER", bellwetherCommand}
 )
 
