@@ -69,9 +69,10 @@
 // SharedCount. When that changes those who wait are told; each permit made after the change obeys it.
 //
 // The token of a permit is no fence: permits are not held in the order of their tokens. Guard tells that the permits are there. To acquire
-// takes three round trips if nobody is ahead: to go through the door and see meanwhile how much room there is, to make the permits, all at
-// once, and to leave the door. Who waits for permits has one watch on their directory, who waits at the door one on who is ahead, each permit
-// that of its own node.
+// takes three round trips if nobody is ahead, however many permits it is for: to go through the door and see meanwhile how much room there
+// is, to make the permits, all at once, and to leave the door; to release takes one. Who waits for permits has one watch on their directory,
+// who waits at the door one on who is ahead, each permit that of its own node: a permit that is released wakes who is behind the door, and
+// when that one has gone through, the next is woken to come there.
 //
 // # Several locks
 //
@@ -115,6 +116,10 @@
 //	connection lost                               it keeps its place, as long as the session lives
 //	session expires, its node is removed          it goes to the end of the line
 //	its ctx ends                                  what it made is removed, in the background if that takes longer than Options.Cleanup
+//
+// Nothing is let go on suspicion: a hold goes on while nobody else can have it. Who would rather stop at the first sign of trouble, since the
+// work needs the servers anyway, follows client.Client.States and releases when the connection is suspended, as
+// leader.Options.EndWhenSuspended does for a leader.
 //
 // What remains is the time between looking at the context and the effect of what is done then: a process may be paused right there. Work
 // that would be harmed by that carries the hold's token, a number that grows from holder to holder, to where the work takes effect, and is
