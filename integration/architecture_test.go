@@ -103,6 +103,7 @@ var house = []room{
 	{name: "ensemble", may: append(internal("inside", "server", "memnet", "disk", "txnlog", "snapshot", "store", "front", "replica"), append(organs, words...)...), why: "the public face of server, whose parts' options it fills in"},
 	{name: "ensemble/ensembletest/proxy", may: append(internal("dialogue", "memnet"), words...), why: "stands between any client and any server, and imports neither"},
 	{name: "ensemble/ensembletest", may: append([]string{"ensemble", "client", "ensemble/ensembletest/proxy"}, internal("inside", "server", "memnet", "disk", "txnlog", "tree", "watch", "znode")...), beyond: []string{"github.com/cenkalti/backoff/v4"}, why: "servers for other people's tests: the public packages, the disk and the network below to break them, and the state to look at"},
+	{name: "ensemble/ensembletest/trouble", may: []string{"client", "ensemble/ensembletest", "ensemble/ensembletest/proxy"}, why: "breaks what there is to break, by the public packages alone"},
 	{name: "ensemble/ensembletest/history", may: []string{"client"}, beyond: []string{"github.com/anishathalye/porcupine"}, why: "what clients were told, judged without knowing any server"},
 	{name: "ensemble/ensembletest/conformance", may: append(internal("rawclient"), words...), why: "asks any server in the protocol itself, and knows none"},
 	{name: "ensemble/sim/clock", pure: true, why: "the time of a simulated world stands on nothing"},
