@@ -205,6 +205,7 @@ func removeFirst(t *testing.T, c *client.Client, path string) {
 // Some of some locks, in any order, in trouble: whoever holds one of them is alone with it.
 func TestMultiInTrouble(t *testing.T) {
 	inRuns(t, func(t *testing.T, r *trial) {
+		r.dirs = paths
 		tokens := make(map[string]int64)
 		r.contend(4, 12, func(c *contender, ctx context.Context) {
 			some := slices.Clone(paths)

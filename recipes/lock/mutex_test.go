@@ -325,14 +325,14 @@ func TestExclusionUnderTrouble(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { done.Add(trouble(t, seed)) })
+			synctest.Test(t, func(t *testing.T) { done.Add(contend(t, seed)) })
 		})
 	}
 	t.Logf("%d times the lock was held", done.Load())
 	require.Greater(t, done.Load(), int64(25*seeds))
 }
 
-func trouble(t *testing.T, seed uint64) int64 {
+func contend(t *testing.T, seed uint64) int64 {
 	const contenders, turns = 5, 12
 	srv := startServer(t)
 	var (

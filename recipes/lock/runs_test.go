@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,14 +17,17 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 )
 
 var runs = flag.Int("lock.runs", 5, "how many runs with random trouble each kind of lock is given, of which a quarter have three servers; -lock.seed is the first one's seed")
 
 // tally is what came of all runs.
-type tally struct{ held, faults, struck int }
+type tally struct {
+	held   int
+	struck map[string]int // by what, and how often
+}
 
 // inRuns gives a kind of lock its runs.
 func inRuns(t *testing.T, run func(t *testing.T, r *trial)) {
@@ -32,9 +36,10 @@ func inRuns(t *testing.T, run func(t *testing.T, r *trial)) {
 		first = rand.Uint64()
 	}
 	t.Logf("seed %d", first)
-	var sum tally
+	sum := tally{struck: map[string]int{}}
+	faults := 0
 	for i := range *runs {
-		r := &trial{seed: first + uint64(i)}
+		r := &trial{seed: first + uint64(i), dirs: []string{path}}
 		synctest.Test(t, func(t *testing.T) {
 			r.t = t
 			servers := 1
@@ -48,22 +53,26 @@ func inRuns(t *testing.T, run func(t *testing.T, r *trial)) {
 			t.Fatalf("seed %d", r.seed)
 		}
 		sum.held += r.held
-		sum.faults += r.faults
-		sum.struck += r.struck
+		for what, n := range r.struck {
+			sum.struck[what] += n
+			faults += n
+		}
 	}
-	t.Logf("held %d times, with %d faults, of which %d took effect on a frame", sum.held, sum.faults, sum.struck)
+	t.Logf("held %d times, with %d faults that took effect: %v", sum.held, faults, sum.struck)
 	require.Greater(t, sum.held, 20**runs)
-	require.Greater(t, sum.struck, *runs)
+	require.Greater(t, faults, 5**runs)
 }
 
-// A trial is one run: contenders with impatient users, bad cables and lost answers, and of some runs servers that fail.
+// A trial is one run: contenders with impatient users, among all that can break.
 type trial struct {
 	t        *testing.T
 	seed     uint64
 	ensemble *ensembletest.Ensemble
+	dirs     []string // of the lock
 
 	mu     sync.Mutex
 	inside map[holding]claim // who is entitled to be
+	forced map[any]bool      // sessions that were ended, and ids of nodes that were removed, by somebody: nobody can know before
 	tally
 }
 
@@ -84,30 +93,27 @@ type contender struct {
 	*trial
 	*rand.Rand
 	client *client.Client
-	wire   *cable
-	faults []*proxy.Fault
 	own    int // how often it held
 }
 
 // contend runs contenders, who each take some turns in trouble, and then one without; that one must come about.
 func (r *trial) contend(n, turns int, turn func(c *contender, ctx context.Context)) {
-	r.inside = make(map[holding]claim)
-	var all, servers sync.WaitGroup
-	done := make(chan struct{})
-	if len(r.ensemble.Servers()) > 1 {
-		servers.Go(func() { r.troubleServers(done) })
-	}
+	r.inside, r.forced = make(map[holding]claim), make(map[any]bool)
+	var all, turned sync.WaitGroup
+	var clients []*client.Client
+	calm := make(chan struct{})
+	turned.Add(n)
 	for i := range n {
-		c := &contender{trial: r, Rand: rand.New(rand.NewPCG(r.seed, uint64(i)))}
-		c.client, c.wire = connect(r.t, r.ensemble)
+		c := &contender{trial: r, Rand: rand.New(rand.NewPCG(r.seed, uint64(i))), client: r.ensemble.Connect(r.t)}
+		clients = append(clients, c.client)
 		all.Go(func() {
 			for range turns {
-				c.trouble()
 				ctx, cancel := context.WithTimeout(r.t.Context(), c.upTo(time.Minute))
 				turn(c, ctx)
 				cancel()
 			}
-			c.heal()
+			turned.Done()
+			<-calm
 			ctx, cancel := context.WithTimeout(r.t.Context(), time.Hour)
 			defer cancel()
 			for before := c.own; c.own == before && !r.t.Failed(); {
@@ -118,97 +124,97 @@ func (r *trial) contend(n, turns int, turn func(c *contender, ctx context.Contex
 			}
 		})
 	}
+	done := make(chan struct{})
+	go func() { // ends with the turns, or the test
+		turned.Wait()
+		close(done)
+	}()
+	r.trouble(clients, done)
+	clear(r.forced) // nobody holds anything: whoever was to be ended by force, and was not, may go on
+	close(calm)
 	all.Wait()
-	close(done)
-	servers.Wait()
 	time.Sleep(30 * time.Second) // sessions that were lost are over
 	require.NoError(r.t, r.ensemble.WaitCaughtUp(r.t.Context()))
 }
 
-// troubleServers lets servers fail, one at a time, until done, and leaves them well.
-func (r *trial) troubleServers(done <-chan struct{}) {
+// trouble breaks things until done, and leaves all well.
+func (r *trial) trouble(clients []*client.Client, done <-chan struct{}) {
 	rng := rand.New(rand.NewPCG(r.seed, 99))
-	wait := func(d time.Duration) bool {
+	admin := r.ensemble.Connect(r.t)
+	maker := trouble.New(r.ensemble, rng)
+	dir := func() string { return r.dirs[rng.IntN(len(r.dirs))] }
+	maker.Also("foreign child", func(ctx context.Context) bool {
+		foreign := dir() + "/_c_foreign"
+		_, err := admin.Create(ctx, foreign, nil, &client.CreateOptions{Mode: client.Ephemeral})
+		if errors.Is(err, client.ErrNodeExists) { // else no directory would ever be swept
+			err = admin.Delete(ctx, foreign, client.AnyVersion)
+		}
+		return err == nil
+	})
+	maker.Also("removed", func(ctx context.Context) bool {
+		in := dir()
+		names, _, err := admin.Children(ctx, in)
+		if err != nil || len(names) == 0 {
+			return false
+		}
+		name := names[rng.IntN(len(names))]
+		r.force(idOf(name))
+		return admin.Delete(ctx, in+"/"+name, client.AnyVersion) == nil
+	})
+	maker.Also("expired", func(ctx context.Context) bool {
+		id := clients[rng.IntN(len(clients))].Session().ID()
+		r.force(id)
+		return r.ensemble.ExpireSession(ctx, id) == nil
+	})
+	for quiet := false; !quiet; {
+		maker.Strike(clients[rng.IntN(len(clients))])
 		select {
 		case <-done:
-			return false
-		case <-time.After(time.Duration(rng.Int64N(int64(d)))):
-			return true
+			quiet = true
+		case <-time.After(time.Duration(rng.Int64N(int64(4 * time.Second)))):
 		}
 	}
-	for wait(20 * time.Second) {
-		s := r.ensemble.Servers()[rng.IntN(3)]
-		if l := r.ensemble.Leader(); l != nil && rng.IntN(2) == 0 {
-			s = l
-		}
-		mend := r.ensemble.Heal
-		switch rng.IntN(4) {
-		case 0:
-			s.Kill()
-			mend = func() {
-				if err := s.Restart(r.t.Context()); err != nil {
-					r.t.Errorf("seed %d: %v", r.seed, err)
-				}
-			}
-		case 1:
-			s.Pause()
-			mend = s.Resume
-		case 2:
-			r.ensemble.Partition([]int{s.ID()})
-		case 3:
-			r.ensemble.CutFromLeader(s.ID())
-		}
-		r.mu.Lock()
-		r.faults++
-		r.mu.Unlock()
-		wait(30 * time.Second)
-		mend()
+	require.NoError(r.t, maker.End(r.t.Context()), fmt.Sprint("seed ", r.seed))
+	time.Sleep(30 * time.Second) // everybody is connected again
+	require.NoError(r.t, admin.Close())
+	r.struck = maker.Struck()
+}
+
+// force notes whose holds are about to end without their knowledge.
+func (r *trial) force(sessionOrID any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forced[sessionOrID] = true
+}
+
+// isForced tells whether somebody may have ended a hold without its knowledge. r.mu is held.
+func (r *trial) isForced(h holding) bool {
+	var all []*lock.Hold
+	switch h := h.(type) {
+	case *lock.Hold:
+		all = append(all, h)
+	case *lock.Holds:
+		all = h.All()
 	}
+	return slices.ContainsFunc(all, func(h *lock.Hold) bool { return r.forced[h.Session().ID()] || r.forced[idOf(h.Path())] })
+}
+
+// idOf is what a node's name bears that stays when a writer becomes a reader.
+func idOf(node string) string {
+	name := strings.TrimPrefix(node[strings.LastIndexByte(node, '/')+1:], "_c_")
+	return name[:min(len(name), 36)]
 }
 
 func (c *contender) upTo(d time.Duration) time.Duration { return time.Duration(c.Int64N(int64(d))) }
 
-// trouble begins one thing that goes wrong, or none.
-func (c *contender) trouble() {
-	c.heal()
-	ops := []proxy.Op{proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpGetChildren, proxy.OpMulti, proxy.OpSetData}
-	op := ops[c.IntN(len(ops))]
-	m := []proxy.Match{proxy.Reply(op, ""), proxy.Request(op, ""), proxy.Event("")}[c.IntN(3)].Skip(c.IntN(3)).Times(1 + c.IntN(2))
-	p := c.wire.p
-	switch c.IntN(7) {
-	case 0: // a break, or an outage that may cost the session
-		out := c.IntN(3) == 0
-		time.AfterFunc(c.upTo(time.Second), func() { c.wire.set(out) })
-		time.AfterFunc(time.Second+c.upTo(14*time.Second), c.wire.plug)
-	case 1, 2:
-		c.faults = append(c.faults, p.Lose(m))
-	case 3:
-		c.faults = append(c.faults, p.Cut(m))
-	case 4:
-		f := p.Freeze(m)
-		c.faults = append(c.faults, f)
-		time.AfterFunc(c.upTo(8*time.Second), f.End)
-	case 5: // a slow way
-		c.faults = append(c.faults, p.Delay(proxy.Reply(proxy.OpAll, "").Always(), c.upTo(300*time.Millisecond)))
-	default:
-		return
-	}
+// mustWork complains of what has failed while something is held, and had no reason to.
+func (c *contender) mustWork(h holding, err error, reasons ...error) {
 	c.trial.mu.Lock()
 	defer c.trial.mu.Unlock()
-	c.trial.faults++
-}
-
-// heal ends what was begun.
-func (c *contender) heal() {
-	for _, f := range c.faults {
-		f.End()
-		if f.Strikes() > 0 {
-			c.trial.mu.Lock()
-			c.struck++
-			c.trial.mu.Unlock()
-		}
+	if err == nil || h.Context().Err() != nil || c.isForced(h) || slices.ContainsFunc(reasons, func(r error) bool { return errors.Is(err, r) }) {
+		return
 	}
-	c.faults = nil
+	c.t.Errorf("seed %d: %v", c.seed, err)
 }
 
 // refused tells whether an attempt came to nothing, and complains if its time was not over.
@@ -224,7 +230,7 @@ func (c *contender) refused(err error) bool {
 func (c *contender) enter(h holding, room, weight int, of ...string) bool {
 	c.trial.mu.Lock()
 	defer c.trial.mu.Unlock()
-	if h.Context().Err() != nil {
+	if h.Context().Err() != nil || c.isForced(h) {
 		return false
 	}
 	for _, thing := range of {
@@ -233,7 +239,7 @@ func (c *contender) enter(h holding, room, weight int, of ...string) bool {
 			select {
 			case <-other.Context().Done():
 			default:
-				if slices.Contains(claim.of, thing) {
+				if slices.Contains(claim.of, thing) && !c.isForced(other) {
 					sum += claim.weight
 				}
 			}
@@ -307,11 +313,11 @@ func TestReadersAndWritersInTrouble(t *testing.T) {
 				written = h.Token()
 			}
 			c.trial.mu.Unlock()
-			if again, err := m.RLock(h.Context()); err == nil {
+			again, err := m.RLock(h.Context())
+			c.mustWork(h, err)
+			if err == nil {
 				c.work(again)
 				c.mustRelease(again)
-			} else if h.Context().Err() == nil {
-				t.Errorf("seed %d: %v", c.seed, err)
 			}
 			c.work(h)
 			if weight == all && c.IntN(2) == 0 {
@@ -320,10 +326,7 @@ func TestReadersAndWritersInTrouble(t *testing.T) {
 				c.trial.mu.Unlock()
 				ctx, cancel := context.WithTimeout(t.Context(), c.upTo(2*time.Second))
 				defer cancel()
-				err := h.Downgrade(ctx)
-				if err != nil && h.Context().Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("seed %d: %v", c.seed, err)
-				}
+				c.mustWork(h, h.Downgrade(ctx), context.DeadlineExceeded)
 				c.work(h)
 			}
 		})
@@ -357,9 +360,9 @@ func TestMutexInTrouble(t *testing.T) {
 				return
 			}
 			context.AfterFunc(h.Context(), func() { // it ends with the hold
-				if context.Cause(h.Context()) != lock.ErrReleased {
-					r.mu.Lock()
-					defer r.mu.Unlock()
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if context.Cause(h.Context()) != lock.ErrReleased && !r.isForced(h) {
 					lost = time.Now()
 				}
 			})
@@ -377,11 +380,11 @@ func TestMutexInTrouble(t *testing.T) {
 			}
 			last = h.Token()
 			r.mu.Unlock()
-			if again, err := m.Lock(h.Context()); err == nil {
+			again, err := m.Lock(h.Context())
+			c.mustWork(h, err)
+			if err == nil {
 				c.workUnlessAsked(again)
 				c.mustRelease(again)
-			} else if h.Context().Err() == nil {
-				t.Errorf("seed %d: %v", c.seed, err)
 			}
 			c.workUnlessAsked(h)
 		})
@@ -434,10 +437,7 @@ func (c *contender) workUnlessAsked(h *lock.Hold) {
 		if c.IntN(2) == 0 {
 			ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)
 			defer cancel()
-			err := h.Refuse(ctx)
-			if err != nil && h.Context().Err() == nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, client.ErrUnknown) {
-				c.t.Errorf("seed %d: %v", c.seed, err)
-			}
+			c.mustWork(h, h.Refuse(ctx), context.DeadlineExceeded, client.ErrUnknown)
 			c.work(h)
 		}
 	}

@@ -389,6 +389,7 @@ func TestStrangersAreNoPermits(t *testing.T) {
 func TestSemaphoreInTrouble(t *testing.T) {
 	inRuns(t, func(t *testing.T, r *trial) {
 		const n = 4
+		r.dirs = []string{path + "/locks", path + "/leases"}
 		r.contend(5, 12, func(c *contender, ctx context.Context) {
 			s := lock.NewSemaphore(c.client, path, n, c.options())
 			weight := 1 + c.IntN(n)
