@@ -260,9 +260,17 @@ func (c *contender) leave(h holding) {
 	delete(c.inside, h)
 }
 
+// task is how long work takes at most: mostly a moment, sometimes so long that the session may end meanwhile.
+func (c *contender) task() time.Duration {
+	if c.IntN(8) == 0 {
+		return 20 * time.Second
+	}
+	return 500 * time.Millisecond
+}
+
 // work is what is done while something is held.
 func (c *contender) work(h holding) {
-	work := time.NewTimer(c.upTo(500 * time.Millisecond))
+	work := time.NewTimer(c.upTo(c.task()))
 	defer work.Stop()
 	select {
 	case <-work.C:
@@ -428,7 +436,7 @@ func (c *contender) revoke(ctx context.Context, m *lock.Mutex) {
 
 // workUnlessAsked is what is done while something is held, until somebody asks, or longer.
 func (c *contender) workUnlessAsked(h *lock.Hold) {
-	work := time.NewTimer(c.upTo(500 * time.Millisecond))
+	work := time.NewTimer(c.upTo(c.task()))
 	defer work.Stop()
 	select {
 	case <-work.C:
