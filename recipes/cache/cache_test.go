@@ -3,12 +3,14 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,11 +21,17 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	runs = flag.Int("cache.runs", 6, "how many random runs there are")
+	seed = flag.Uint64("cache.seed", 0, "the first one's; 0: a random one")
+)
 
 func mustCreate(t *testing.T, c *client.Client, path, data string) {
 	t.Helper()
@@ -391,24 +399,37 @@ func TestMirrorEnds(t *testing.T) {
 	})
 }
 
-// Whatever happens to tree and connection, in the end the mirror is the tree, and every loop, fast or slow, has been told so in steps
+// Whatever happens to tree, connection and servers, in the end the mirror is the tree, and every loop, fast or slow, has been told so in steps
 // that can be taken.
 func TestRandomMirror(t *testing.T) {
-	first := rand.Uint64()
-	t.Logf("seed %d", first)
-	for seed := first; seed < first+uint64(runs()); seed++ {
-		synctest.Test(t, func(t *testing.T) { randomly(t, rand.New(rand.NewPCG(seed, 6))) })
+	first := *seed
+	if first == 0 {
+		first = rand.Uint64()
 	}
+	t.Logf("seed %d", first)
+	runs := *runs
+	if testing.Short() {
+		runs = min(runs, 2)
+	}
+	changes, struck := 0, map[string]int{}
+	for seed := first; seed < first+uint64(runs); seed++ {
+		synctest.Test(t, func(t *testing.T) { changes += randomly(t, rand.New(rand.NewPCG(seed, 6)), struck) })
+		if t.Failed() {
+			t.Fatalf("it was seed %d", seed)
+		}
+	}
+	t.Logf("%d changes told, faults that took effect: %v", changes, struck)
 }
 
-func randomly(t *testing.T, r *rand.Rand) {
+func randomly(t *testing.T, r *rand.Rand, struck map[string]int) (changes int) {
 	var seen telemetrytest.Recorder
-	e := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{MeterProvider: seen.MeterProvider()}})
+	e := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second, MeterProvider: seen.MeterProvider()}})
 	c, other := e.Connect(t), e.Connect(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	depth := r.IntN(3)
 	m := mustOpen(t, c, "/s", &cache.Options{Depth: depth})
 	var loops sync.WaitGroup
+	var told atomic.Int64
 	known := make([]map[string]string, 4)
 	for i := range known {
 		pause := time.Duration(r.IntN(3)*i) * 100 * time.Millisecond
@@ -416,6 +437,7 @@ func randomly(t *testing.T, r *rand.Rand) {
 		loops.Go(func() { // ends with ctx
 			for change := range m.Watch(ctx) {
 				step(t, known[i], change)
+				told.Add(1)
 				time.Sleep(pause)
 			}
 		})
@@ -427,28 +449,32 @@ func randomly(t *testing.T, r *rand.Rand) {
 			names = append(names, "/s/"+p+"/"+q, "/s/"+p+"/"+q+"/a")
 		}
 	}
+	maker := trouble.New(e, r)
+	maker.Also("expired", func(ctx context.Context) bool { return e.Expire(ctx, c) == nil })
 	for i := range 300 {
 		path := names[r.IntN(len(names))]
-		switch r.IntN(7) {
+		soon, enough := context.WithTimeout(ctx, time.Second)
+		switch r.IntN(9) {
 		case 0, 1, 2:
-			_, _ = other.Create(ctx, path, fmt.Append(nil, i), nil)
+			_, _ = other.Create(soon, path, fmt.Append(nil, i), nil)
 		case 3, 4:
-			_, _ = other.Set(ctx, path, fmt.Append(nil, i), client.AnyVersion)
+			_, _ = other.Set(soon, path, fmt.Append(nil, i), client.AnyVersion)
 		case 5:
-			_ = other.Delete(ctx, path, client.AnyVersion)
-		case 6:
-			switch r.IntN(6) {
-			case 0:
-				e.CutClient(c)
-			case 1:
-				e.Drop(c)
-			case 2, 3:
-				e.Heal()
-			}
+			_ = other.Delete(soon, path, client.AnyVersion)
+		case 6: // of the same version as before
+			_, _ = other.Multi(soon, client.DeleteOp(path, client.AnyVersion), client.CreateOp(path, fmt.Append(nil, i), nil))
+		case 7:
+			_, _ = other.Create(soon, path, fmt.Append(nil, i), &client.CreateOptions{Mode: client.Container})
+		case 8:
+			maker.Strike(c)
 		}
+		enough()
 		time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
 	}
-	e.Heal()
+	require.NoError(t, maker.End(t.Context()))
+	for what, n := range maker.Struck() {
+		struck[what] += n
+	}
 	time.Sleep(2 * time.Minute)
 	require.Zero(t, m.StaleSince())
 	want := map[string]string{}
@@ -479,6 +505,7 @@ func randomly(t *testing.T, r *rand.Rand) {
 	require.NoError(t, c.Close())
 	require.NoError(t, other.Close())
 	require.Empty(t, seen.Open(), "each count goes back")
+	return int(told.Load())
 }
 
 // step takes a change, which must be possible.
@@ -502,12 +529,4 @@ func step(t *testing.T, known map[string]string, c cache.Change) {
 		}
 		delete(known, c.Path)
 	}
-}
-
-// runs is how many random runs there are.
-func runs() int {
-	if testing.Short() {
-		return 2
-	}
-	return 10
 }
