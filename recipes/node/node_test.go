@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,11 +19,17 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 	"github.com/bellwether-zk/bellwether/recipes/node"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	runs = flag.Int("node.runs", 6, "how many random runs there are")
+	seed = flag.Uint64("node.seed", 0, "the first one's; 0: a random one")
+)
 
 const path = "/services/mail/1"
 
@@ -519,66 +526,73 @@ func TestWithoutPermission(t *testing.T) {
 	})
 }
 
-// Whatever befalls it, the node is there again when there is quiet, as it was last wished for, and gone after Close.
+// Whatever befalls it, its client and the servers, the node is there again when there is quiet, as it was last wished for, and gone after Close.
 func TestRandomFaults(t *testing.T) {
-	first := rand.Uint64()
-	t.Logf("seed %d", first)
-	for seed := first; seed < first+uint64(runs()); seed++ {
-		synctest.Test(t, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 8))
-			ctx := t.Context()
-			var seenBy telemetrytest.Recorder
-			e := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{
-				TracerProvider: seenBy.TracerProvider(), MeterProvider: seenBy.MeterProvider(),
-			}})
-			c, other := e.Connect(t), e.Connect(t)
-			wish := "0"
-			n := mustKeep(t, c, wish, nil)
-			for i := range 60 {
-				switch r.IntN(9) {
-				case 0, 1:
-					_ = other.Delete(ctx, path, client.AnyVersion)
-				case 2:
-					_, _ = other.Set(ctx, path, []byte("wrong"), client.AnyVersion)
-				case 3:
-					e.Drop(c)
-				case 4:
-					e.CutClient(c)
-				case 5:
-					e.Heal()
-				case 6:
-					_ = e.Expire(ctx, c)
-				case 7:
-					e.Proxy(c).Lose(proxy.Reply([]proxy.Op{proxy.OpCreate, proxy.OpMulti, proxy.OpSetData}[r.IntN(3)], ""))
-				case 8:
-					wish = fmt.Sprint(i)
-					bounded, cancel := context.WithTimeout(ctx, time.Duration(r.IntN(2000))*time.Millisecond)
-					_ = n.Set(bounded, []byte(wish))
-					cancel()
-				}
-				time.Sleep(time.Duration(r.IntN(4000)) * time.Millisecond)
-			}
-			e.Heal()
-			e.Proxy(c).Heal()
-			time.Sleep(2 * time.Minute)
-			data, stat := look(t, other)
-			require.Equal(t, wish, data)
-			require.Equal(t, c.Session().ID(), stat.EphemeralOwner)
-			require.Equal(t, node.Status{Present: true, Czxid: stat.Czxid, Session: c.Session().ID()}, n.Status())
-			require.EqualValues(t, 1, seenBy.Sum("bellwether.node.presence.count"))
-			require.NoError(t, n.Close(ctx))
-			data, _ = look(t, other)
-			require.Empty(t, data)
-			synctest.Wait()
-			require.Empty(t, seenBy.Open(), "each span ends, and each count goes back")
-		})
+	first := *seed
+	if first == 0 {
+		first = rand.Uint64()
 	}
+	t.Logf("seed %d", first)
+	runs := *runs
+	if testing.Short() {
+		runs = min(runs, 2)
+	}
+	struck := map[string]int{}
+	for seed := first; seed < first+uint64(runs); seed++ {
+		synctest.Test(t, func(t *testing.T) { amongFaults(t, rand.New(rand.NewPCG(seed, 8)), struck) })
+		if t.Failed() {
+			t.Fatalf("it was seed %d", seed)
+		}
+	}
+	t.Logf("faults that took effect: %v", struck)
 }
 
-// runs is how many random runs there are.
-func runs() int {
-	if testing.Short() {
-		return 2
+func amongFaults(t *testing.T, r *rand.Rand, struck map[string]int) {
+	var seenBy telemetrytest.Recorder
+	e := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{
+		SessionTimeout: 10 * time.Second, TracerProvider: seenBy.TracerProvider(), MeterProvider: seenBy.MeterProvider(),
+	}})
+	c, other := e.Connect(t), e.Connect(t)
+	wish := "0"
+	n := mustKeep(t, c, wish, nil)
+	maker := trouble.New(e, r)
+	remove := func(ctx context.Context) bool { return other.Delete(ctx, path, client.AnyVersion) == nil }
+	overwrite := func(ctx context.Context) bool {
+		_, err := other.Set(ctx, path, []byte("wrong"), client.AnyVersion)
+		return err == nil
 	}
-	return 8
+	for range 3 { // as often as this
+		maker.Also("removed", remove)
+		maker.Also("overwritten", overwrite)
+	}
+	maker.Also("expired", func(ctx context.Context) bool { return e.Expire(ctx, c) == nil })
+	maker.Also("foreign sibling", func(ctx context.Context) bool {
+		_, err := other.Create(ctx, path+"-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
+		return err == nil
+	})
+	for i := range 60 {
+		maker.Strike(c)
+		if r.IntN(8) == 0 {
+			wish = fmt.Sprint(i)
+			bounded, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(2000))*time.Millisecond)
+			_ = n.Set(bounded, []byte(wish))
+			cancel()
+		}
+		time.Sleep(time.Duration(r.IntN(4000)) * time.Millisecond)
+	}
+	require.NoError(t, maker.End(t.Context()))
+	for what, n := range maker.Struck() {
+		struck[what] += n
+	}
+	time.Sleep(2 * time.Minute)
+	data, stat := look(t, other)
+	require.Equal(t, wish, data)
+	require.Equal(t, c.Session().ID(), stat.EphemeralOwner)
+	require.Equal(t, node.Status{Present: true, Czxid: stat.Czxid, Session: c.Session().ID()}, n.Status())
+	require.EqualValues(t, 1, seenBy.Sum("bellwether.node.presence.count"))
+	require.NoError(t, n.Close(t.Context()))
+	data, _ = look(t, other)
+	require.Empty(t, data)
+	synctest.Wait()
+	require.Empty(t, seenBy.Open(), "each span ends, and each count goes back")
 }
