@@ -192,6 +192,41 @@ func TestTheUnlucky(t *testing.T) {
 	})
 }
 
+// Who stands in line and is cut off leaves when his time is over, and nothing of his stays.
+func TestTheUnluckyLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		quick := counter.New(e.Connect(t), path, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		beaten := 0
+		_, err := counter.New(c, path, nil).Update(ctx, func(v int64) (int64, error) {
+			if beaten++; beaten < 7 {
+				_, err := quick.Add(t.Context(), 1)
+				require.NoError(t, err)
+			} else {
+				e.CutClient(c)
+			}
+			return v + 100, nil
+		})
+		require.ErrorIs(t, err, client.ErrUnknown)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		deadline, _ := ctx.Deadline()
+		require.Equal(t, deadline, time.Now())
+		state, err := quick.Inspect(t.Context())
+		require.NoError(t, err)
+		require.Len(t, state.Waiting, 1, "it was its turn")
+		e.Heal()
+		time.Sleep(10 * time.Second)
+		state, err = quick.Inspect(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, state.Waiting)
+		require.Empty(t, state.Changes)
+		require.EqualValues(t, 106, state.Value, "its write was late, and not lost")
+	})
+}
+
 // An error of the change's own is none of ours, whatever it is.
 func TestChangeRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

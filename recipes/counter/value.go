@@ -153,7 +153,7 @@ func (v *Value[T]) change(ctx context.Context, change func(T) (T, error)) (T, er
 		return next, err
 	}
 	next, err = v.try(ctx, change, math.MaxInt) // others may still be quicker, until they stand in line, too
-	_ = hold.Release(context.WithoutCancel(ctx))
+	_ = hold.Release(ctx)                       // which, if ctx has ended, goes on by itself
 	return next, err
 }
 
