@@ -16,6 +16,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/counter"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 )
 
 var (
@@ -32,8 +33,13 @@ type world struct {
 	mu      sync.Mutex
 	given   map[int64]bool // numbers that the counter was said to have become
 	ids     map[int64]bool
-	unknown int // changes that may have been made
+	strikes []*proxy.Fault
+	seen    telemetrytest.Recorder
+	tally
 }
+
+// tally is what came of all runs.
+type tally struct{ counted, unknown, ids, faults, struck, conflicts, lines int }
 
 // Counting among faults of all kinds: each change that was said to be made is, once, and no other but those that are said to be unknown; no number
 // is given twice, no watch goes back, and nothing is left.
@@ -43,7 +49,7 @@ func TestCountingAmongFaults(t *testing.T) {
 		first = rand.Uint64()
 	}
 	t.Logf("seed %d", first)
-	counted, unknown, ids := 0, 0, 0
+	var sum tally
 	for i := range *faultRuns {
 		seed := first + uint64(i)
 		synctest.Test(t, func(t *testing.T) {
@@ -54,17 +60,22 @@ func TestCountingAmongFaults(t *testing.T) {
 			}()
 			w := &world{t: t, r: rand.New(rand.NewPCG(seed, 1)), given: map[int64]bool{}, ids: map[int64]bool{}}
 			w.run()
-			counted, unknown, ids = counted+len(w.given), unknown+w.unknown, ids+len(w.ids)
+			w.sum(&sum)
 		})
 	}
-	t.Logf("%d changes, %d unknown, %d ids", counted, unknown, ids)
-	require.Greater(t, counted, 50**faultRuns)
-	require.Greater(t, ids, 50**faultRuns)
+	t.Logf("%+v", sum)
+	require.Greater(t, sum.counted, 50**faultRuns)
+	require.Greater(t, sum.ids, 50**faultRuns)
+	require.Positive(t, sum.struck)
+	require.Positive(t, sum.lines)
 }
 
 func (w *world) run() {
 	const processes = 4
-	w.e = ensembletest.Start(w.t, 3, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second, TickTime: time.Second}})
+	w.e = ensembletest.Start(w.t, 3, &ensembletest.Options{Client: client.Options{
+		SessionTimeout: 10 * time.Second, TickTime: time.Second, MeterProvider: w.seen.MeterProvider(),
+	}})
+	w.mend()
 	stop := make(chan struct{})
 	var all sync.WaitGroup
 	clients := make([]*client.Client, processes)
@@ -99,6 +110,30 @@ func (w *world) run() {
 		}
 		require.Empty(w.t, names)
 	}
+}
+
+// mend ends what is wrong with the network, but that it is slow: so that changes get in each other's way.
+func (w *world) mend() {
+	w.e.Heal()
+	for from := range 3 {
+		w.e.Delay(1+from, 1+(from+1)%3, 20*time.Millisecond)
+	}
+}
+
+// sum adds what came of this run to that of all.
+func (w *world) sum(all *tally) {
+	all.counted += len(w.given)
+	all.unknown += w.unknown
+	all.ids += len(w.ids)
+	all.faults += w.faults
+	for _, f := range w.strikes {
+		if f.Strikes() > 0 {
+			w.struck++
+		}
+	}
+	all.struck += w.struck
+	all.conflicts += int(w.seen.Sum("bellwether.counter.conflicts"))
+	all.lines += len(w.seen.Measured("bellwether.lock.wait.duration"))
 }
 
 func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.r.Int64N(int64(d))) }
@@ -162,26 +197,28 @@ func (w *world) watch(ctx context.Context, c *client.Client) {
 func (w *world) fault(c *client.Client) {
 	p, e, r := w.e.Proxy(c), w.e, w.r
 	later := func(f func()) { time.AfterFunc(w.upTo(12*time.Second), f) }
+	frame := func(f *proxy.Fault) *proxy.Fault { w.strikes = append(w.strikes, f); return f }
+	w.faults++
 	ops := []proxy.Op{proxy.OpMulti, proxy.OpMulti, proxy.OpCreate, proxy.OpGetData, proxy.OpDelete, proxy.OpExists, proxy.OpSync}
 	op := ops[r.IntN(len(ops))]
 	server := e.Server(1 + r.IntN(3))
 	switch r.IntN(12) {
 	case 0, 1, 2:
-		p.Lose(proxy.Reply(op, "").Skip(r.IntN(5)).Times(1 + r.IntN(2)))
+		frame(p.Lose(proxy.Reply(op, "").Skip(r.IntN(5)).Times(1 + r.IntN(2))))
 	case 3:
-		p.Lose(proxy.Request(op, "").Skip(r.IntN(5)))
+		frame(p.Lose(proxy.Request(op, "").Skip(r.IntN(5))))
 	case 4:
-		later(p.Freeze(proxy.Reply(proxy.OpAll, "").Always()).End)
+		later(frame(p.Freeze(proxy.Reply(proxy.OpAll, "").Always())).End)
 	case 5:
-		later(p.Freeze(proxy.Request(op, "")).End)
+		later(frame(p.Freeze(proxy.Request(op, ""))).End)
 	case 6:
 		e.CutClient(c)
-		later(e.Heal)
+		later(w.mend)
 	case 7:
 		_ = e.ExpireSession(w.t.Context(), c.Session().ID())
 	case 8:
 		e.Partition([]int{server.ID()})
-		later(e.Heal)
+		later(w.mend)
 	case 9:
 		if server.Running() {
 			server.Pause()
