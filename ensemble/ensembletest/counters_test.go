@@ -66,6 +66,49 @@ func TestSetSequence(t *testing.T) {
 	}
 }
 
+// After the highest version comes the lowest, and after the last before none at all the one that no request can ask for.
+func TestSetVersion(t *testing.T) {
+	for _, n := range []int{1, 3} {
+		bubble(t, n, nil, func(t *testing.T, e *ensembletest.Ensemble) {
+			c := e.Connect(t)
+			mustCreate(t, c, "/n", client.Persistent)
+			_, _, changed, err := c.GetW(soon(t), "/n")
+			require.NoError(t, err)
+			require.NoError(t, e.SetVersion(soon(t), "/n", []byte("much"), math.MaxInt32))
+			_, err = changed.Wait(soon(t))
+			require.NoError(t, err)
+			data, before, err := c.Get(soon(t), "/n")
+			require.NoError(t, err)
+			require.Equal(t, "much", string(data))
+			require.EqualValues(t, math.MaxInt32, before.Version)
+			after, err := c.Set(soon(t), "/n", []byte("more"), before.Version)
+			require.NoError(t, err)
+			require.EqualValues(t, math.MinInt32, after.Version)
+
+			require.NoError(t, e.SetVersion(soon(t), "/n", []byte("last"), -2))
+			leader := e.Leader()
+			leader.Kill()
+			if n > 1 {
+				mustLead(t, e)
+			}
+			mustRestart(t, leader)
+			mustCatchUp(t, e)
+			for _, v := range []int32{-1, 0, 1} {
+				after, err = c.Set(soon(t), "/n", []byte("on"), v-1)
+				require.NoError(t, err)
+				require.Equal(t, v, after.Version)
+			}
+			require.NoError(t, e.SetVersion(soon(t), "/", []byte("of all"), 7))
+			require.Error(t, e.SetVersion(soon(t), "/none", nil, 1))
+			mustCatchUp(t, e)
+			for _, s := range e.Servers() {
+				require.Equal(t, e.Server(1).Tree(), s.Tree())
+				require.NoError(t, s.Err(), "the digests hold")
+			}
+		})
+	}
+}
+
 // When an epoch has no zxid left the next one begins; clients wait a little, and lose nothing.
 func TestEpochLength(t *testing.T) {
 	const length, writes = 10, 35

@@ -65,6 +65,7 @@
 //	Ensemble.Sweep                   the end of containers and of nodes whose time is over, now
 //	Ensemble.TransferLeadership      another leader, without loss
 //	Ensemble.SetSequence             numbers of sequential nodes near their end
+//	Ensemble.SetVersion              versions near their end
 //	Options.EpochLength              zxids near their end
 //
 // The network is TCP's: what is cut off is late, not lost, and nothing but an election's notifications changes its order or comes twice;

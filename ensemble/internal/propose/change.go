@@ -111,14 +111,19 @@ func (p *Planner) setData(q *wire.SetDataRequest, r *request.Request, h *txn.Hea
 	if code := p.grow(4 + len(q.Path) + 4 + len(q.Data) + 4); code != znode.CodeOK {
 		return nil, code
 	}
+	return p.write(n, q.Data, n.stat.Version+1, h), znode.CodeOK
+}
+
+// write plans that a node has data of a version.
+func (p *Planner) write(n *record, data []byte, version int32, h *txn.Header) *txn.SetData {
 	n = p.overlay.change(n, h.Zxid)
-	n.stat.Version++
-	n.stat.Mzxid, n.stat.Mtime, n.length = h.Zxid, h.Time, len(q.Data)
+	n.stat.Version = version
+	n.stat.Mzxid, n.stat.Mtime, n.length = h.Zxid, h.Time, len(data)
 	if !p.overlay.undigested {
-		n.crc = tree.ContentCRC(q.Path, q.Data)
+		n.crc = tree.ContentCRC(n.path, data)
 	}
 	p.overlay.settle(n)
-	return &txn.SetData{Path: n.path, Data: q.Data, Version: n.stat.Version}, znode.CodeOK
+	return &txn.SetData{Path: n.path, Data: data, Version: version}
 }
 
 // target is the node a request with a valid path means, nil if there is none.

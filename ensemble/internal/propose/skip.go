@@ -32,3 +32,16 @@ func (p *Planner) Skip(path string, count int32, zxid znode.Zxid, now int64) (x 
 	x.Digest, x.HasDigest = p.overlay.digest, !p.overlay.undigested
 	return x, true
 }
+
+// SetVersion is the transaction that writes data to the node at path and makes version that of its data, for tests of the version's end. ok
+// is false, and nothing planned, where there is no such node.
+func (p *Planner) SetVersion(path string, data []byte, version int32, zxid znode.Zxid, now int64) (x txn.Txn, ok bool) {
+	n := p.overlay.at(path, &p.node)
+	if n == nil {
+		return x, false
+	}
+	x.Header = txn.Header{Zxid: zxid, Time: now, Type: wire.OpSetData}
+	x.Body = p.write(n, data, version, &x.Header)
+	x.Digest, x.HasDigest = p.overlay.digest, !p.overlay.undigested
+	return x, true
+}

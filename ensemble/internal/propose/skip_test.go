@@ -51,3 +51,20 @@ func TestSkip(t *testing.T) {
 		s.applyAll()
 	}
 }
+
+// What is planned behind a version that was set has the one behind it, and the tree comes to be what was foreseen.
+func TestSetVersion(t *testing.T) {
+	for _, opts := range []tree.Options{{}, {NoDigest: true}} {
+		s := newServer(t, opts, propose.Config{})
+		s.plan(request.Request{Session: 1, Op: wire.OpCreate, Record: &wire.CreateRequest{Path: "/n", ACL: znode.OpenACL()}})
+		x, ok := s.planner.SetVersion("/n", []byte("data"), math.MaxInt32, s.zxid+1, 5)
+		require.True(t, ok)
+		s.zxid++
+		s.waiting = append(s.waiting, x)
+		next := s.plan(request.Request{Session: 1, Op: wire.OpSetData, Record: &wire.SetDataRequest{Path: "/n", Version: math.MaxInt32}})
+		require.EqualValues(t, math.MinInt32, next.Body.(*txn.SetData).Version)
+		_, ok = s.planner.SetVersion("/none", nil, 1, s.zxid+1, 5)
+		require.False(t, ok)
+		s.applyAll()
+	}
+}

@@ -56,3 +56,12 @@ func (s *Server) SkipNumbers(path string, count int32) (zxid znode.Zxid, ok bool
 	})
 	return zxid, ok
 }
+
+// SetVersion writes data to the node at path and makes version theirs, see [replica.Replica.SetVersion]. zxid is that of the transaction.
+func (s *Server) SetVersion(path string, data []byte, version int32) (zxid znode.Zxid, ok bool) {
+	s.inCore(func() {
+		ok = s.replica.SetVersion(path, data, version, s.now())
+		zxid = s.replica.Zxid()
+	})
+	return zxid, ok
+}
