@@ -191,6 +191,9 @@ func (n *Node[T]) replace(ctx context.Context, next func(old []byte) ([]byte, er
 
 // write replaces data of a version by others, and returns theirs.
 func (n *Node[T]) write(ctx context.Context, data []byte, version int32) (int32, error) {
+	if version == beforeAny {
+		return n.writeTwice(ctx, data)
+	}
 	if n.o.Marks == "" {
 		stat, err := n.c.Set(ctx, n.path, data, version)
 		return stat.Version, err
@@ -199,6 +202,22 @@ func (n *Node[T]) write(ctx context.Context, data []byte, version int32) (int32,
 		return 0, err
 	}
 	return version + 1, nil // also where the answer, with the Stat, was lost
+}
+
+// beforeAny is the version behind which comes client.AnyVersion: versions have 32 bits and come round.
+const beforeAny = client.AnyVersion - 1
+
+// writeTwice replaces data of that version and goes past the next, which a writer who has read it could not ask for: its write would
+// overwrite whatever came in between.
+func (n *Node[T]) writeTwice(ctx context.Context, data []byte) (int32, error) {
+	ops := []client.Op{client.SetOp(n.path, data, beforeAny), client.SetOp(n.path, data, client.AnyVersion)}
+	var err error
+	if n.o.Marks == "" {
+		_, err = n.c.Multi(ctx, ops...)
+	} else {
+		_, err = n.c.MultiOnce(ctx, n.o.Marks, ops...)
+	}
+	return 0, err
 }
 
 // pause lets those who were faster finish. Without it, many who update one node get in each other's way at every try.

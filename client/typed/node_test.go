@@ -315,6 +315,58 @@ func TestMarksFindOut(t *testing.T) {
 	})
 }
 
+// The version that means any is never asked for, since nobody leaves a node with it: who updates a node that was changed 2^32 times loses
+// nobody's update, and is told the version as it is.
+func TestVersionsComeRound(t *testing.T) {
+	for marks, name := range map[string]string{"": "plain", "/marks": "with marks"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				e := ensembletest.Start(t, 1, nil)
+				c := e.Connect(t)
+				n := typed.NewNode(c, "/n", &typed.Options[int]{Marks: marks})
+				other := typed.NewNode(e.Connect(t), "/n", &typed.Options[int]{Marks: marks})
+				require.NoError(t, n.Create(ctx, 0))
+				require.NoError(t, e.SetVersion(ctx, "/n", []byte("0"), -3))
+				var versions []int32
+				add := func(v int) (int, error) { return v + 1, nil }
+				for i := range 4 {
+					first := true
+					v, version, err := n.Update(ctx, func(v int) (int, error) {
+						if first {
+							first = false
+							_, version, err := other.Update(ctx, add)
+							require.NoError(t, err)
+							versions = append(versions, version)
+						}
+						return add(v)
+					})
+					require.NoError(t, err)
+					require.Equal(t, 2*i+2, v)
+					versions = append(versions, version)
+				}
+				require.Equal(t, []int32{-2, 0, 1, 2, 3, 4, 5, 6}, versions)
+				v, stat, err := n.Get(ctx)
+				require.NoError(t, err)
+				require.Equal(t, 8, v)
+				require.EqualValues(t, 6, stat.Version)
+				if marks == "" {
+					return
+				}
+				require.NoError(t, e.SetVersion(ctx, "/n", []byte("8"), -2))
+				f := e.Proxy(c).Lose(proxy.Reply(proxy.OpMulti, ""))
+				_, version, err := n.Update(ctx, add)
+				require.NoError(t, err)
+				require.Zero(t, version)
+				require.Equal(t, 1, f.Strikes())
+				version, err = n.Set(ctx, 10, version)
+				require.NoError(t, err)
+				require.EqualValues(t, 1, version)
+			})
+		})
+	}
+}
+
 // Who has lost patience while others were faster is told why.
 func TestUpdateEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

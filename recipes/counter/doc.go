@@ -34,6 +34,9 @@
 // A change that was beaten by others several times goes on under a lock, in a line with all who were: so the unlucky get their turn.
 // Those who come meanwhile, and those of Curator and kazoo, are not kept out; so it only gets more likely, and ctx is the bound.
 //
+// Versions have 32 bits, and one of them means any: a change that would come to it goes past it in the same transaction, so that nobody is
+// tempted to ask for it. Those of Curator and kazoo do not, and may lose a change in that moment, once in 2^32.
+//
 // What is counted is not deleted while it is in use: a new node begins its versions anew, and a change that was read from the old one could be
 // taken for one of the new.
 //
