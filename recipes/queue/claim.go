@@ -32,10 +32,12 @@ func (q *Queue) claim(life context.Context, s *client.Session, picked []name, wa
 		var failed *partError
 		switch {
 		case err == nil:
-			q.beaten(false)
+			if len(all) == len(picked) {
+				q.won()
+			}
 			return q.deliveries(life, s, all, token)
 		case errors.As(err, &failed) && retry.LostRace(err): // the one that it was about
-			q.beaten(true)
+			q.beaten()
 			all = slices.Delete(all, failed.index/partsOfClaim, failed.index/partsOfClaim+1)
 			err = nil
 		case errors.Is(err, client.ErrTooLarge) && len(all) > 1: // fewer, then
@@ -66,7 +68,14 @@ func (q *Queue) read(life context.Context, s *client.Session, view *client.Clien
 
 func (q *Queue) readOne(life context.Context, s *client.Session, view *client.Client, n name, wanted func() bool) (*found, error) {
 	data, stat, err := view.Get(life, q.items.join(n.text))
-	if errors.Is(err, client.ErrNoNode) {
+	if err == nil && stat.Version > 0 { // it was claimed before, and may be now: to ask costs less than to try
+		var claimed bool
+		if _, claimed, err = view.Exists(life, q.claims.join(n.text)); claimed {
+			err = client.ErrNodeExists
+		}
+	}
+	if retry.LostRace(err) {
+		q.beaten()
 		return nil, nil
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -330,6 +331,88 @@ func TestNoHerd(t *testing.T) {
 			<-got
 		}
 	})
+}
+
+// What is given back for later while somebody who is about to wait reads what there is comes to his notice, in whichever order he reads.
+func TestGivenBackBeforeWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		q, other := queue.New(c, path, nil), queue.New(e.Connect(t), path, nil)
+		for i := range 12 {
+			mustPut(t, other, item("x"))
+			d := mustTake(t, other)
+			late := []string{path, path + "-claims"}[i%2]
+			f := e.Proxy(c).Freeze(proxy.Request(proxy.OpGetChildren, late).Skip(1))
+			got := make(chan *queue.Delivery)
+			go func() { // ends with the item
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				d, err := q.Take(ctx)
+				if err != nil {
+					t.Error(err)
+				}
+				got <- d
+			}()
+			<-f.Struck()
+			synctest.Wait()
+			require.NoError(t, d.Nack(t.Context(), time.Minute, nil))
+			f.End()
+			if d = <-got; d == nil {
+				return
+			}
+			require.NoError(t, d.Ack(t.Context()))
+		}
+	})
+}
+
+// Q7: many who take at the same time seldom want the same. What it costs them, beside the three requests of each item, is part of a listing, and what
+// they lose to one another.
+func TestManyConsumers(t *testing.T) {
+	most := map[int]float64{1: 3.3, 4: 4, 16: 5}
+	for n := range most {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			var asked atomic.Int64
+			e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{Hooks: client.Hooks{
+				Done: func(client.OperationDone) { asked.Add(1) },
+			}}})
+			const items = 480
+			in := queue.New(e.Connect(t), path, nil)
+			for i := range items / 8 {
+				mustPut(t, in, item("%d", i), item(""), item(""), item(""), item(""), item(""), item(""), item(""))
+			}
+			asked.Store(0)
+			var working sync.WaitGroup
+			for range n {
+				c := e.Connect(t)
+				e.DelayClient(c, time.Millisecond)
+				q := queue.New(c, path, nil)
+				working.Go(func() { // ends when there is nothing left
+					for {
+						d, err := q.TryTake(ctx)
+						if errors.Is(err, queue.ErrEmpty) {
+							return
+						}
+						if err == nil {
+							err = d.Ack(ctx)
+						}
+						if err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			working.Wait()
+			each := float64(asked.Load()) / items
+			t.Logf("%d consumers: %.2f requests an item", n, each)
+			require.Less(t, each, most[n], "%d consumers", n)
+			left, err := in.Len(ctx)
+			require.NoError(t, err)
+			require.Zero(t, left)
+		})
+	}
 }
 
 // A Take whose context ends leaves nothing claimed, whatever was on its way, and has made no attempt.

@@ -33,9 +33,14 @@ type Delivery struct {
 	doubt    error // what is known of an attempt to finish it whose outcome is unknown for ever
 
 	mu       sync.Mutex
+	watcher  *time.Timer // begins to guard
 	limit    *time.Timer
 	deadline time.Time // when the limit strikes
 }
+
+// watchAfter is how long a delivery goes on before its claim is watched. Many are finished by then, and to finish what somebody else has fails in any
+// case.
+const watchAfter = 100 * time.Millisecond
 
 // A verb is a way to finish a delivery.
 type verb int
@@ -57,21 +62,18 @@ func (q *Queue) deliver(life context.Context, s *client.Session, f *found, token
 		keep: keep, turn: make(chan struct{}, 1),
 	}
 	d.ctx, d.cancel = context.WithCancelCause(s.Context())
-	if err := s.Go(d.guard); err != nil {
-		d.lose(err)
-		return nil, err
-	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.watcher = time.AfterFunc(watchAfter, func() { _ = s.Go(d.guard) })
 	if q.opts.MaxWork > 0 {
-		d.mu.Lock()
-		defer d.mu.Unlock()
 		d.deadline = time.Now().Add(q.opts.MaxWork)
 		d.limit = time.AfterFunc(q.opts.MaxWork, d.timeOver)
 	}
 	return d, nil
 }
 
-// guard ends the context when somebody removes the claim; it ends with the context. It reads the claim's data, which leaves no watch behind when
-// there is no claim.
+// guard ends the context when somebody removes the claim, or has; it ends with the context. It reads the claim's data, which leaves no watch behind
+// when there is no claim.
 func (d *Delivery) guard(context.Context) {
 	for d.ctx.Err() == nil {
 		w, gone, err := d.look()
@@ -119,6 +121,7 @@ func (d *Delivery) lose(cause error) {
 	d.keep()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.watcher.Stop()
 	if d.limit != nil {
 		d.limit.Stop()
 	}
@@ -126,7 +129,8 @@ func (d *Delivery) lose(cause error) {
 
 // Context returns a context that ends when the item is this delivery's no more, with the cause: ErrFinished, ErrLost, ErrTooLong, or the cause of
 // the session's end (client.ErrSessionExpired, client.ErrClosed). It ends by itself before anybody else is given the item, unless the claim
-// is removed by hand, and its Err looks at the clocks. Work on the item runs under it. It carries no values of the context given to Take.
+// is removed by hand, which is noticed a tenth of a second after Take at the earliest; and its Err looks at the clocks. Work on the item runs
+// under it. It carries no values of the context given to Take.
 func (d *Delivery) Context() context.Context { return claimContext{d.hold.Context(d.ctx), d.session} }
 
 // claimContext is a delivery's context, which asks for the session's end before it says that there is none.

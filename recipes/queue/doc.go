@@ -48,7 +48,8 @@
 //
 // To take lists items and claims, chooses an item nobody has claimed, reads it, and claims it by one transaction: it writes the item, with the
 // attempt counted, which makes the item's version this claim's own, and creates the claim. Of several who want it one succeeds, and the others
-// take another. To acknowledge is one transaction: remove the claim, the item by its version, and the key, and do what else the caller wants.
+// take another. A list serves for several items, so an item may be claimed by the time it is read: who sees that it was claimed before asks
+// whether it is, which costs less than to try. To acknowledge is one transaction: remove the claim, the item by its version, and the key, and do what else the caller wants.
 // It fails if the claim is gone, or somebody else has claimed since.
 //
 // Those who find nothing stand in line. The first of them watches items and claims, and knows when the next is due; the others watch the one
@@ -57,9 +58,16 @@
 // # Order
 //
 // An item has its place by its name, and keeps it: what is given back stands where it stood. One consumer that takes and finishes one item
-// after the other gets them in the order. With several, items are begun in about that order: each consumer takes the first that it can, and
-// when others are often quicker, one of the first few, see [Options].Window. What several do at once ends in any order. An item that is given
-// back for later, or whose consumer has died, comes late. Numbers may wrap. A priority that Curator has lost by putting an item back is 0.
+// after the other gets them in the order, but for what has come to stand ahead since it listed the queue, half a second before at most.
+//
+// With several consumers the order is that in which items are begun, about. Each consumer takes the first item that nobody has, unless another
+// is quicker. Then it goes on somewhere among the first ones, and takes one after the other from there: the further from the first the more often
+// it was beaten, but no further than the square of [Options].Window, and nearer again when it is not beaten any more. So consumers that
+// want an item every few milliseconds part, each with a run of its own, and an item may wait for a fraction of a second while later ones are
+// begun; consumers that work on each item for longer than half a second list the queue for each, and take the first, or one of a few.
+//
+// What several do at once ends in any order. An item that is given back for later, or whose consumer has died, comes late. Numbers may wrap. A
+// priority that Curator has lost by putting an item back is 0.
 //
 // # Shards
 //
@@ -80,7 +88,7 @@
 //	connection lost, and made again within T/3   nothing; T is the session's timeout
 //	not made again, or the session expires       its Context ends before the item is given to another; Ack fails
 //	client closed                                its Context ends, then the servers are told
-//	the claim or the item is removed by others   its Context ends when the client is told; Ack fails
+//	the claim or the item is removed by others   its Context ends when the client is told, not in the first tenth of a second; Ack fails
 //	Options.MaxWork is over                      its Context ends, and the item is given back
 //	process dies                                 the item is given to another when the servers' timeout is over
 //
@@ -107,8 +115,11 @@
 //
 // # Cost
 //
-// Put is one request, and with MaxItems two. To take and acknowledge is four, the read, the claim, a watch on it, and the removal, and three
-// lists, which are asked for at once, for every Options.Window items. The data go over the network three times, as a claim writes them anew.
-// Who finds nothing and waits has fifteen requests more. A claim has one watch, and the first of those who wait has two. Whoever has claimed
-// something keeps its session, see client.Session.Keep. An item that is given back for later costs two requests when its time has come.
+// Put is one request, and with MaxItems two. To take and acknowledge is three, the read, the claim and the removal, and three lists, which are
+// asked for at once, for every Options.Window items, or every half a second. Each time somebody else is quicker costs a request or two more: with
+// 16 consumers that do nothing else it is one for each item. A delivery that lasts longer than a tenth of a second is watched, by one
+// request more. The data go over the network three times, as a claim writes them anew. Who finds nothing and waits has eleven requests more.
+// A key is another node in the transactions of Put and Ack, and costs no request. A claim that is watched has one watch, and the first of those
+// who wait has two. Whoever has claimed something keeps its session, see client.Session.Keep. An item that is given back for later costs
+// two requests when its time has come.
 package queue

@@ -66,9 +66,9 @@ type Options struct {
 	// MaxWork is how long a delivery may take, unless it is extended; then it is given back as by [Delivery.Nack]. Default: as long as its
 	// session lives.
 	MaxWork time.Duration
-	// Window is how far from the order a Take may go. At most so many items are taken by one listing of the queue, so that what comes to stand
-	// ahead meanwhile waits for so many; and with several consumers each takes one of so many first ones, lest all want the same. 1 lists the
-	// queue for each item and takes the first that it can. Default: 16.
+	// Window is how many items are taken by one listing of the queue at most, so that what comes to stand ahead meanwhile waits for so many, and
+	// for half a second at most. Where several consumers are in each other's way, they part among as many first items as its square. 1
+	// lists the queue for each item and takes the first that it can. See "Order" in the package comment. Default: 16.
 	Window int
 	// ID is the consumer's name, for others to read: the data of its claims. Default: empty.
 	ID string
@@ -96,12 +96,9 @@ type Queue struct {
 	turn    chan struct{} // held by the one who lists the queue, or waits for it to change
 
 	mu      sync.Mutex
-	stock   []name          // what the last listing had to take, in order
-	left    int             // how many of it may be taken
-	busy    map[string]bool // what somebody is about to claim
-	width   int             // how many of the first items may be chosen from
-	swept   time.Time       // when keys were looked at, see Options.KeepKeys
-	changed chan struct{}   // closed when something may be there to take which the servers do not tell of
+	stock   stock
+	swept   time.Time     // when keys were looked at, see Options.KeepKeys
+	changed chan struct{} // closed when something may be there to take which the servers do not tell of
 }
 
 // New describes the queue at a path. It sends nothing.
@@ -111,7 +108,7 @@ func New(c *client.Client, path string, opts *Options) *Queue {
 
 // newQueue describes a queue whose other directories have names that begin with beside, and that of its keys one that begins with keys.
 func newQueue(c *client.Client, path, beside, keys string, opts *Options) *Queue {
-	q := &Queue{client: c, kit: telemetry.Of(c), turn: make(chan struct{}, 1), busy: make(map[string]bool), width: 1, changed: make(chan struct{})}
+	q := &Queue{client: c, kit: telemetry.Of(c), turn: make(chan struct{}, 1), changed: make(chan struct{})}
 	if opts != nil {
 		q.opts = *opts
 	}
@@ -127,6 +124,7 @@ func newQueue(c *client.Client, path, beside, keys string, opts *Options) *Queue
 	if q.opts.Logger == nil {
 		q.opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	q.stock = newStock(q.opts.Window)
 	acl := q.opts.ACL
 	q.items = directory{path, client.Persistent, acl} // as Curator makes these two, which relies on them to stay
 	q.claims = directory{q.opts.Claims, client.Persistent, acl}
