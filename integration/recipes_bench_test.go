@@ -62,6 +62,7 @@ func BenchmarkRecipes(b *testing.B) {
 		})
 	})
 	b.Run("leader_handover/8_candidates", s.handover)
+	b.Run("queue", s.benchmarkQueues)
 }
 
 // An operation is what is measured: once from beginning to end.
