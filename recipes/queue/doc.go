@@ -49,8 +49,9 @@
 // To take lists items and claims, chooses an item nobody has claimed, reads it, and claims it by one transaction: it writes the item, with the
 // attempt counted, which makes the item's version this claim's own, and creates the claim. Of several who want it one succeeds, and the others
 // take another. A list serves for several items, so an item may be claimed by the time it is read: who sees that it was claimed before asks
-// whether it is, which costs less than to try. To acknowledge is one transaction: remove the claim, the item by its version, and the key, and do what else the caller wants.
-// It fails if the claim is gone, or somebody else has claimed since.
+// whether it is, which costs less than to try. To acknowledge is one transaction: remove the claim, the item by its version, and the key, and do
+// what else the caller wants. It fails if the claim is gone, or somebody else has claimed since. Several items can be put, claimed and
+// acknowledged by one transaction each: [Queue.Put], [Queue.TakeUpTo], [AckAll].
 //
 // Those who find nothing stand in line. The first of them watches items and claims, and knows when the next is due; the others watch the one
 // ahead. So one who waits is woken by what comes, and not all. Those who wait for room stand in another line.
@@ -117,9 +118,11 @@
 //
 // Put is one request, and with MaxItems two. To take and acknowledge is three, the read, the claim and the removal, and three lists, which are
 // asked for at once, for every Options.Window items, or every half a second. Each time somebody else is quicker costs a request or two more: with
-// 16 consumers that do nothing else it is one for each item. A delivery that lasts longer than a tenth of a second is watched, by one
-// request more. The data go over the network three times, as a claim writes them anew. Who finds nothing and waits has eleven requests more.
-// A key is another node in the transactions of Put and Ack, and costs no request. A claim that is watched has one watch, and the first of those
-// who wait has two. Whoever has claimed something keeps its session, see client.Session.Keep. An item that is given back for later costs
-// two requests when its time has come.
+// 16 consumers that do nothing else it is about one for each item. Of items that are put, taken or acknowledged together each costs a request to be
+// read, and no other. A key is one more node in the transactions, and no request. The data go over the network three times, as a
+// claim writes them anew. A delivery that lasts longer than a tenth of a second is watched, by one request more; who finds nothing and waits has
+// eleven more.
+//
+// A claim has one watch, and the first of those who wait has two. Whoever has claimed something keeps its session, see client.Session.Keep. An item
+// that is given back for later costs two requests when its time has come.
 package queue

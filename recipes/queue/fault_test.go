@@ -301,6 +301,10 @@ func (w *world) consume(stop context.Context, c *client.Client, r *rand.Rand) {
 			w.began(d)
 		}
 		crash := len(all) > 0 && r.IntN(15) == 0 && w.mayReplace()
+		if len(all) > 1 && !crash && r.IntN(2) == 0 {
+			w.workTogether(all, r)
+			continue
+		}
 		for _, d := range all {
 			r := rand.New(rand.NewPCG(r.Uint64(), 5))
 			working.Go(func() { w.work(d, r, crash) })
@@ -387,6 +391,20 @@ func (w *world) work(d *queue.Delivery, r *rand.Rand, crash bool) {
 	<-w.finally(d)
 }
 
+// workTogether does several items, and acknowledges them at once.
+func (w *world) workTogether(all []*queue.Delivery, r *rand.Rand) {
+	time.Sleep(w.upTo(r, 2*time.Second))
+	ctx, cancel := context.WithTimeout(w.t.Context(), w.upTo(r, 10*time.Second))
+	if r.IntN(4) == 0 {
+		ctx, cancel = context.WithTimeout(w.t.Context(), w.upTo(r, 50*time.Millisecond))
+	}
+	defer cancel()
+	w.ack(ctx, all...)
+	for _, d := range all {
+		<-w.finally(d)
+	}
+}
+
 // finally lets a delivery that is still held be given back, for nobody would have it else.
 func (w *world) finally(d *queue.Delivery) <-chan struct{} {
 	if d.Context().Err() == nil {
@@ -397,19 +415,30 @@ func (w *world) finally(d *queue.Delivery) <-chan struct{} {
 	return d.Context().Done()
 }
 
-func (w *world) ack(ctx context.Context, d *queue.Delivery) {
-	id := fmt.Sprint(d.Token())
-	effect := client.CreateOp("/effects/"+string(d.Data()), []byte(id), nil)
+// ack acknowledges deliveries, all or none.
+func (w *world) ack(ctx context.Context, all ...*queue.Delivery) {
+	var effects []client.Op
 	w.mu.Lock()
-	rec := w.sent[string(d.Data())]
-	rec.perhaps[id] = true
+	for _, d := range all {
+		id := fmt.Sprint(d.Token())
+		effects = append(effects, client.CreateOp("/effects/"+string(d.Data()), []byte(id), nil))
+		w.sent[string(d.Data())].perhaps[id] = true
+	}
 	w.mu.Unlock()
-	err := d.Ack(ctx, effect)
+	err := queue.AckAll(ctx, all, effects...)
 	if errors.Is(err, client.ErrUnknown) && errors.Is(err, context.DeadlineExceeded) {
-		err = d.Ack(w.t.Context(), effect) // finds out
+		err = queue.AckAll(w.t.Context(), all, effects...) // finds out
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, d := range all {
+		w.acked(d, err)
+	}
+}
+
+// acked notes what is known of an acknowledged item.
+func (w *world) acked(d *queue.Delivery, err error) {
+	rec, id := w.sent[string(d.Data())], fmt.Sprint(d.Token())
 	switch {
 	case err == nil && rec.done != "":
 		w.t.Errorf("%q is done twice", d.Data())
@@ -418,7 +447,6 @@ func (w *world) ack(ctx context.Context, d *queue.Delivery) {
 		w.acks++
 	case errors.Is(err, client.ErrUnknown):
 		w.unknown++
-		return
 	default:
 		delete(rec.perhaps, id)
 		if errors.Is(err, client.ErrNodeExists) {

@@ -37,6 +37,7 @@ type part struct {
 	dir      *directory // of a create: where it creates, to be made if it is missing
 	optional bool       // it is left out if its node is missing
 	foreign  bool       // it is the caller's own
+	of       *Delivery  // it fails when this one has lost its item
 }
 
 // A partError tells which part a transaction has failed by. Nothing has happened.
