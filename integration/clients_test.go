@@ -51,14 +51,14 @@ var clients = []client{
 
 // javaProgram compiles sources below testdata, with the class path that a variable holds, and returns the command that runs
 // the class.
-func javaProgram(t *testing.T, variable, class string, sources ...string) []string {
+func javaProgram(t testing.TB, variable, class string, sources ...string) []string {
 	t.Helper()
 	classPath := process.MustEnv(t, variable)
 	return java(javaClasses(t, classPath, sources...)+":"+classPath, class)
 }
 
 // javaClasses compiles sources, patterns below testdata, and returns the folder of the classes.
-func javaClasses(t *testing.T, classPath string, sources ...string) string {
+func javaClasses(t testing.TB, classPath string, sources ...string) string {
 	t.Helper()
 	out := t.TempDir()
 	args := []string{"-proc:none", "-d", out, "-cp", classPath}
@@ -77,7 +77,7 @@ func java(classPath, class string) []string {
 		"-cp", classPath, class}
 }
 
-func mustRun(t *testing.T, name string, args ...string) {
+func mustRun(t testing.TB, name string, args ...string) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
 	require.NoError(t, err, "%s %v:\n%s", name, args, out)

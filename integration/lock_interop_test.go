@@ -34,7 +34,7 @@ func startCuratorContender(t *testing.T, command []string, server, path string, 
 	return startCuratorProgram(t, command, slices.Concat([]string{server, path}, kind)...)
 }
 
-func startCuratorProgram(t *testing.T, command []string, args ...string) *curatorContender {
+func startCuratorProgram(t testing.TB, command []string, args ...string) *curatorContender {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), command[0], slices.Concat(command[1:], args)...)
 	in, err := cmd.StdinPipe()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,7 @@ func (s *benchmarked) benchmarkQueues(b *testing.B) {
 	for _, n := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("%d_producers_%[1]d_consumers", n), func(b *testing.B) { s.handOver(b, n, nil, item) })
 	}
+	b.Run("1_session/16_items_at_once", func(b *testing.B) { s.measure(b, 1, putTakeAckMany) })
 	b.Run("4_producers_4_consumers/at_most_64_items", func(b *testing.B) { s.handOver(b, 4, &queue.Options{MaxItems: 64}, item) })
 	b.Run("4_producers_4_consumers/with_keys", func(b *testing.B) {
 		s.handOver(b, 4, nil, func(n int64) queue.Item { return queue.Item{Key: fmt.Sprint(n), Data: make([]byte, 100)} })
@@ -42,6 +44,22 @@ func putTakeAck(_ int, c *bwclient.Client, dir string) operation {
 			return err
 		}
 		return d.Ack(ctx)
+	}
+}
+
+// putTakeAckMany puts 16 items and takes them.
+func putTakeAckMany(_ int, c *bwclient.Client, dir string) operation {
+	q := queue.New(c, path.Join(dir, "queue"), nil)
+	return func(ctx context.Context) error {
+		items := slices.Repeat([]queue.Item{item(0)}, 16)
+		if err := q.Put(ctx, items...); err != nil {
+			return err
+		}
+		all, err := q.TakeUpTo(ctx, len(items))
+		if err != nil {
+			return err
+		}
+		return queue.AckAll(ctx, all)
 	}
 }
 

@@ -78,7 +78,12 @@ func newBenchServers(b *testing.B) *benchmarked {
 	if servers == "" {
 		servers = ensembletest.Start(b, 3, &ensembletest.Options{OnDisk: true, TCP: true}).ConnectString()
 	}
-	return &benchmarked{func(b *testing.B, requests *atomic.Int64) *bwclient.Client {
+	return &benchmarked{connectTo(servers)}
+}
+
+// connectTo connects clients that count what they ask.
+func connectTo(servers string) func(b *testing.B, requests *atomic.Int64) *bwclient.Client {
+	return func(b *testing.B, requests *atomic.Int64) *bwclient.Client {
 		c, err := bwclient.Connect(b.Context(), servers, &bwclient.Options{
 			SessionTimeout: 30 * time.Second,
 			Hooks:          bwclient.Hooks{Done: func(bwclient.OperationDone) { requests.Add(1) }},
@@ -86,7 +91,7 @@ func newBenchServers(b *testing.B) *benchmarked {
 		require.NoError(b, err)
 		b.Cleanup(func() { c.Close() })
 		return c
-	}}
+	}
 }
 
 // measure lets so many sessions do an operation, b.N times each, in a directory that nothing was in before.
