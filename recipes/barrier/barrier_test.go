@@ -18,6 +18,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/barrier"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 )
@@ -85,9 +86,11 @@ type party struct {
 	seen    telemetrytest.Recorder
 }
 
-func newParty(t *testing.T, size, clients int) *party {
+func newParty(t *testing.T, size, clients int) *party { return newPartyOn(t, 1, size, clients) }
+
+func newPartyOn(t *testing.T, servers, size, clients int) *party {
 	p := &party{size: size}
-	p.e = ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{
+	p.e = ensembletest.Start(t, servers, &ensembletest.Options{Client: client.Options{
 		SessionTimeout: 10 * time.Second, TracerProvider: p.seen.TracerProvider(), MeterProvider: p.seen.MeterProvider(),
 	}})
 	for range clients {
@@ -478,8 +481,8 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// Many more than are to meet come again and again, give up, lose sessions and connections. A round is of as many as are to meet; no round
-// begins before those of the one before have left, or died, or never knew; all get their turn; and nothing is left.
+// Many more than are to meet come again and again, give up, lose sessions, connections and servers. A round is of as many as are to meet; no
+// round begins before those of the one before have left, or died, or never knew; all get their turn; and nothing is left.
 func TestRandomMeetings(t *testing.T) {
 	first := *seed
 	if first == 0 {
@@ -490,18 +493,24 @@ func TestRandomMeetings(t *testing.T) {
 	if testing.Short() {
 		runs = min(runs, 1)
 	}
+	entered, struck := 0, map[string]int{}
 	for seed := first; seed < first+uint64(runs); seed++ {
-		synctest.Test(t, func(t *testing.T) { meetings(t, rand.New(rand.NewPCG(seed, 9))) })
+		synctest.Test(t, func(t *testing.T) { entered += meetings(t, rand.New(rand.NewPCG(seed, 9)), struck) })
+		if t.Failed() {
+			t.Fatalf("it was seed %d", seed)
+		}
 	}
+	t.Logf("entered %d times, faults that took effect: %v", entered, struck)
 }
 
-func meetings(t *testing.T, r *rand.Rand) {
+func meetings(t *testing.T, r *rand.Rand, struck map[string]int) (entered int) {
 	size := 2 + r.IntN(3)
-	p := newParty(t, size, size+1+r.IntN(3))
+	p := newPartyOn(t, 1+2*r.IntN(2), size, size+1+r.IntN(3))
 	end, stop := context.WithCancel(t.Context())
 	var (
 		mu      sync.Mutex
 		inside  = map[int]*barrier.Round{}
+		forced  = map[int]bool{} // since it came last somebody has removed its node, or ended its session: nobody can know before
 		turns   = make([]int, len(p.clients))
 		running sync.WaitGroup
 	)
@@ -514,6 +523,9 @@ func meetings(t *testing.T, r *rand.Rand) {
 					patience = time.Duration(r.IntN(3000)) * time.Millisecond
 				}
 				ctx, cancel := context.WithTimeout(end, patience)
+				mu.Lock()
+				forced[i] = false
+				mu.Unlock()
 				round, err := p.double(i).Enter(ctx)
 				cancel()
 				if err != nil {
@@ -522,15 +534,17 @@ func meetings(t *testing.T, r *rand.Rand) {
 				mu.Lock()
 				alive := 0
 				for j, other := range inside {
-					if other.Context().Err() == nil {
-						alive++
-					} else {
+					switch {
+					case other.Context().Err() != nil:
 						delete(inside, j)
+					case !forced[j]:
+						alive++
 					}
 				}
 				inside[i] = round
 				turns[i]++
-				if alive+1 > size {
+				entered++
+				if alive+1 > size && !forced[i] {
 					t.Errorf("%d are in a round of %d", alive+1, size)
 				}
 				if round.Members() != size {
@@ -545,26 +559,54 @@ func meetings(t *testing.T, r *rand.Rand) {
 			}
 		})
 	}
-	for range 100 {
-		c := p.clients[r.IntN(len(p.clients))]
-		switch r.IntN(5) {
-		case 0:
-			p.e.CutClient(c)
-			time.Sleep(time.Duration(r.IntN(20)) * time.Second)
-			p.e.Heal()
-		case 1:
-			p.e.Drop(c)
-		case 2:
-			p.e.Proxy(c).Lose(proxy.Reply([]proxy.Op{proxy.OpCreate, proxy.OpMulti, proxy.OpDelete}[r.IntN(3)], ""))
+	admin := p.e.Connect(t)
+	force := func(i int) {
+		mu.Lock()
+		defer mu.Unlock()
+		forced[i] = true
+	}
+	maker := trouble.New(p.e, r)
+	maker.Also("expired", func(ctx context.Context) bool {
+		i := r.IntN(len(p.clients))
+		force(i)
+		return p.e.ExpireSession(ctx, p.clients[i].Session().ID()) == nil
+	})
+	maker.Also("removed", func(ctx context.Context) bool {
+		state, err := barrier.NewDouble(admin, path, size, nil).Inspect(ctx)
+		if err != nil || len(state.Present) == 0 {
+			return false
 		}
+		one := state.Present[r.IntN(len(state.Present))]
+		for i, c := range p.clients {
+			if c.Session().ID() == one.Session {
+				force(i)
+			}
+		}
+		return admin.Delete(ctx, one.Path, client.AnyVersion) == nil
+	})
+	maker.Also("foreign child", func(ctx context.Context) bool {
+		_, err := admin.Create(ctx, path+"/ready-", nil, &client.CreateOptions{Mode: client.EphemeralSequential, Parents: client.ContainerParents})
+		return err == nil
+	})
+	for range 100 {
+		maker.Strike(p.clients[r.IntN(len(p.clients))])
 		time.Sleep(time.Duration(r.IntN(5000)) * time.Millisecond)
 	}
+	require.NoError(t, maker.End(t.Context()))
+	for what, n := range maker.Struck() {
+		struck[what] += n
+	}
+	time.Sleep(time.Minute) // sessions that were lost are over
+	require.NoError(t, admin.Close())
+	mu.Lock()
+	clear(turns)
+	mu.Unlock()
 	time.Sleep(5 * time.Minute)
 	stop()
 	running.Wait()
 	time.Sleep(time.Minute)
 	for i, n := range turns {
-		require.Positive(t, n, fmt.Sprint("client ", i, " never had its turn"))
+		require.Positive(t, n, fmt.Sprint("client ", i, " never had its turn when all was well"))
 	}
 	for _, name := range p.names(t) {
 		require.Equal(t, "ready", name, "no member is left")
@@ -573,4 +615,5 @@ func meetings(t *testing.T, r *rand.Rand) {
 		require.NoError(t, c.Close())
 	}
 	require.Empty(t, p.seen.Open(), "each span ends, and each count goes back")
+	return entered
 }
