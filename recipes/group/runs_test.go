@@ -16,7 +16,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/group"
 )
 
@@ -26,7 +26,10 @@ var (
 )
 
 // tally is what came of all runs.
-type tally struct{ joined, events, faults, struck int }
+type tally struct {
+	joined, events int
+	struck         map[string]int // by what, and how often
+}
 
 // Members who come and go among faults of all kinds: those who look on are told nothing impossible, and in the end the same as the servers
 // know, and as the members wish. Nobody's payload is ever under somebody else's name; nothing is left behind.
@@ -36,7 +39,7 @@ func TestMembersInTrouble(t *testing.T) {
 		first = rand.Uint64()
 	}
 	t.Logf("seed %d", first)
-	var sum tally
+	sum := tally{struck: map[string]int{}}
 	for i := range *runs {
 		r := &trial{seed: first + uint64(i), owners: map[int64]int{}, payloads: map[int64]map[string]bool{}, Rand: rand.New(rand.NewPCG(first+uint64(i), 0))}
 		synctest.Test(t, func(t *testing.T) {
@@ -48,12 +51,13 @@ func TestMembersInTrouble(t *testing.T) {
 		}
 		sum.joined += r.joined
 		sum.events += r.events
-		sum.faults += r.faults
-		sum.struck += r.struck
+		for what, n := range r.struck {
+			sum.struck[what] += n
+		}
 	}
-	t.Logf("joined %d times, %d events told, with %d faults, of which %d took effect on a frame", sum.joined, sum.events, sum.faults, sum.struck)
+	t.Logf("joined %d times, %d events told, faults that took effect: %v", sum.joined, sum.events, sum.struck)
 	require.Greater(t, sum.joined, 20**runs)
-	require.Positive(t, sum.struck)
+	require.NotEmpty(t, sum.struck)
 }
 
 // A trial is one run.
@@ -105,11 +109,14 @@ func (r *trial) run() {
 		m := &mover{trial: r, Rand: rand.New(rand.NewPCG(r.seed, uint64(1+i))), number: i, client: all[i]}
 		members.Go(func() { m.live(done) })
 	}
+	maker := r.trouble(admin, all)
 	for range 30 {
-		r.fault(admin, all[r.IntN(len(all))])
+		maker.Strike(all[r.IntN(len(all))])
 		time.Sleep(r.upTo(5 * time.Second))
 	}
-	r.heal(all)
+	require.NoError(t, maker.End(t.Context()))
+	r.struck = maker.Struck()
+	time.Sleep(30 * time.Second) // everybody is connected again
 	close(done)
 	members.Wait()
 
@@ -264,84 +271,21 @@ func (v *view) told() map[string]string {
 	return out
 }
 
-// fault lets one thing go wrong.
-func (r *trial) fault(admin, c *client.Client) {
-	server := r.e.Server(1 + r.IntN(3))
-	later := func(f func()) { time.AfterFunc(r.upTo(15*time.Second), f) }
-	p := r.e.Proxy(c)
-	ops := []proxy.Op{proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpSetData, proxy.OpGetChildren, proxy.OpMulti, proxy.OpSync}
-	op := ops[r.IntN(len(ops))]
-	r.faults++
-	frame := func(f *proxy.Fault) {
-		later(func() {
-			if f.Strikes() > 0 {
-				r.mu.Lock()
-				r.struck++
-				r.mu.Unlock()
-			}
-			f.End()
-		})
-	}
-	briefly := func(f func(ctx context.Context)) {
-		ctx, cancel := context.WithTimeout(r.t.Context(), time.Second)
-		defer cancel()
-		f(ctx)
-	}
-	switch r.IntN(14) {
-	case 0:
-		r.e.Drop(c)
-	case 1:
-		r.e.CutClient(c)
-		later(r.e.Heal)
-	case 2:
-		r.e.CutFromLeader(server.ID())
-		later(r.e.Heal)
-	case 3:
-		r.e.Partition([]int{server.ID()})
-		later(r.e.Heal)
-	case 4:
-		if server.Running() {
-			server.Pause()
-			later(server.Resume)
+// trouble is all that can break, and what others do to members.
+func (r *trial) trouble(admin *client.Client, all []*client.Client) *trouble.Maker {
+	m := trouble.New(r.e, r.Rand)
+	m.Also("expired", func(ctx context.Context) bool {
+		return r.e.ExpireSession(ctx, all[r.IntN(len(all))].Session().ID()) == nil
+	})
+	m.Also("removed", func(ctx context.Context) bool {
+		return admin.Delete(ctx, fmt.Sprint(path, "/member ", r.IntN(clients)), client.AnyVersion) == nil
+	})
+	m.Also("foreign child", func(ctx context.Context) bool { // who is persistent is nobody
+		_, err := admin.Create(ctx, path+"/foreign", []byte("9 nobody"), nil)
+		if errors.Is(err, client.ErrNodeExists) {
+			err = admin.Delete(ctx, path+"/foreign", client.AnyVersion)
 		}
-	case 5:
-		if server.Running() {
-			server.Kill()
-			later(func() { _ = server.Restart(context.Background()) })
-		}
-	case 6, 7:
-		frame(p.Lose(proxy.Reply(op, "")))
-	case 8:
-		frame(p.Lose(proxy.Request(op, "")))
-	case 9:
-		frame(p.Freeze(proxy.Reply(proxy.OpAll, "").Always()))
-	case 10:
-		frame(p.Delay(proxy.Reply(op, "").Always(), r.upTo(time.Second)))
-	case 11:
-		briefly(func(ctx context.Context) { _ = r.e.ExpireSession(ctx, c.Session().ID()) })
-	case 12:
-		briefly(func(ctx context.Context) { _, _ = r.e.Sweep(ctx) })
-	case 13:
-		briefly(func(ctx context.Context) {
-			_ = admin.Delete(ctx, fmt.Sprint(path, "/member ", r.IntN(clients)), client.AnyVersion)
-		})
-	}
-}
-
-// heal ends all that is wrong.
-func (r *trial) heal(all []*client.Client) {
-	time.Sleep(15 * time.Second) // what was to end by itself has
-	r.e.Heal()
-	for _, c := range all {
-		r.e.Proxy(c).Heal()
-	}
-	for _, s := range r.e.Servers() {
-		s.Resume()
-		if !s.Running() {
-			require.NoError(r.t, s.Restart(r.t.Context()))
-		}
-	}
-	_, err := r.e.WaitLeader(r.t.Context())
-	require.NoError(r.t, err)
-	time.Sleep(30 * time.Second)
+		return err == nil
+	})
+	return m
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 	"github.com/bellwether-zk/bellwether/recipes/leader"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
@@ -159,7 +160,7 @@ func TestElectionAmongFaults(t *testing.T) {
 			terms += n
 		}
 	})
-	t.Logf("%d terms, faults %v", terms, faults)
+	t.Logf("%d terms, faults that took effect: %v", terms, faults)
 	require.Greater(t, terms, 20**faultRuns)
 }
 
@@ -199,11 +200,16 @@ func (w *world) run() map[int]int {
 	}
 	seen := make(chan int64)
 	go w.look(ctx, w.e.Connect(t), seen)
+	maker := w.trouble(admin)
 	for range 25 {
-		w.fault(admin, clients[w.r.IntN(candidates)])
+		maker.Strike(clients[w.r.IntN(candidates)])
 		time.Sleep(w.upTo(6 * time.Second))
 	}
-	w.heal(clients)
+	require.NoError(t, maker.End(t.Context()))
+	for what, n := range maker.Struck() {
+		w.faults[what] += n
+	}
+	time.Sleep(30 * time.Second) // everybody is connected again
 	w.mustAllLead(candidates, 1+preferences)
 	stop(errStopped)
 	all.Wait()
@@ -285,81 +291,20 @@ func (w *world) counts(candidates int) []int {
 	return c
 }
 
-// fault lets one thing go wrong.
-func (w *world) fault(admin *client.Client, c *client.Client) {
-	server := w.e.Server(1 + w.r.IntN(3))
-	later := func(f func()) { time.AfterFunc(w.upTo(15*time.Second), f) }
-	p := w.e.Proxy(c)
-	ops := []proxy.Op{proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpGetChildren, proxy.OpMulti, proxy.OpSync}
-	op := ops[w.r.IntN(len(ops))]
-	kinds := []struct {
-		name string
-		do   func()
-	}{
-		{"drop", func() { w.e.Drop(c) }},
-		{"cut client", func() { w.e.CutClient(c); later(w.e.Heal) }},
-		{"cut from leader", func() { w.e.CutFromLeader(server.ID()); later(w.e.Heal) }},
-		{"partition", func() { w.e.Partition([]int{server.ID()}); later(w.e.Heal) }},
-		{"pause", func() {
-			if server.Running() {
-				server.Pause()
-				later(server.Resume)
-			}
-		}},
-		{"kill", func() {
-			if server.Running() {
-				server.Kill()
-				later(func() { _ = server.Restart(context.Background()) })
-			}
-		}},
-		{"lost reply", func() { p.Lose(proxy.Reply(op, "")) }},
-		{"lost request", func() { p.Lose(proxy.Request(op, "")) }},
-		{"frozen", func() { later(p.Freeze(proxy.Reply(proxy.OpAll, "").Always()).End) }},
-		{"late", func() { later(p.Delay(proxy.Reply(op, "").Always(), w.upTo(time.Second)).End) }},
-		{"removed", func() {
-			w.force(func(term *leader.Term) {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-				defer cancel()
-				_ = admin.Delete(ctx, term.Path(), client.AnyVersion)
-			})
-		}},
-		{"expired", func() {
-			w.force(func(term *leader.Term) {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-				defer cancel()
-				_ = w.e.ExpireSession(ctx, term.Session().ID())
-			})
-		}},
-		{"swept", func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			defer cancel()
-			_, _ = w.e.Sweep(ctx)
-		}},
-		{"foreign child", func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			defer cancel()
-			_, _ = admin.Create(ctx, path+"/lock-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
-		}},
-	}
-	k := kinds[w.r.IntN(len(kinds))]
-	w.faults[k.name]++
-	k.do()
-}
-
-// heal ends all that is wrong.
-func (w *world) heal(clients []*client.Client) {
-	time.Sleep(15 * time.Second) // what was to end by itself has
-	w.e.Heal()
-	for _, c := range clients {
-		w.e.Proxy(c).Heal()
-	}
-	for _, s := range w.e.Servers() {
-		s.Resume()
-		if !s.Running() {
-			require.NoError(w.t, s.Restart(w.t.Context()))
-		}
-	}
-	_, err := w.e.WaitLeader(w.t.Context())
-	require.NoError(w.t, err)
-	time.Sleep(30 * time.Second)
+// trouble is all that can break, and what others do to candidates.
+func (w *world) trouble(admin *client.Client) *trouble.Maker {
+	m := trouble.New(w.e, w.r)
+	m.Also("removed", func(ctx context.Context) (done bool) {
+		w.force(func(term *leader.Term) { done = admin.Delete(ctx, term.Path(), client.AnyVersion) == nil })
+		return done
+	})
+	m.Also("expired", func(ctx context.Context) (done bool) {
+		w.force(func(term *leader.Term) { done = w.e.ExpireSession(ctx, term.Session().ID()) == nil })
+		return done
+	})
+	m.Also("foreign child", func(ctx context.Context) bool {
+		_, err := admin.Create(ctx, path+"/lock-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
+		return err == nil
+	})
+	return m
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/group"
 	"github.com/bellwether-zk/bellwether/recipes/partition"
 )
@@ -27,7 +27,10 @@ var (
 )
 
 // tally is what came of all runs.
-type tally struct{ got, moved, faults, struck int }
+type tally struct {
+	got, moved int
+	struck     map[string]int // by what, and how often
+}
 
 // Members come, go, change their weights and restart among faults of all kinds: nobody gets a part before the context of its owner has
 // ended, and where it was moved, before the owner has let go; tokens grow. When it is quiet each part is its who is to have it. Nothing is left.
@@ -37,7 +40,7 @@ func TestPartsInTrouble(t *testing.T) {
 		first = rand.Uint64()
 	}
 	t.Logf("seed %d", first)
-	var sum tally
+	sum := tally{struck: map[string]int{}}
 	for i := range *runs {
 		r := &trial{
 			Rand: rand.New(rand.NewPCG(first+uint64(i), 0)), seed: first + uint64(i),
@@ -52,10 +55,11 @@ func TestPartsInTrouble(t *testing.T) {
 		}
 		sum.got += r.got
 		sum.moved += r.moved
-		sum.faults += r.faults
-		sum.struck += r.struck
+		for what, n := range r.struck {
+			sum.struck[what] += n
+		}
 	}
-	t.Logf("parts were got %d times, %d times by moving, with %d faults, of which %d took effect on a frame", sum.got, sum.moved, sum.faults, sum.struck)
+	t.Logf("parts were got %d times, %d times by moving, faults that took effect: %v", sum.got, sum.moved, sum.struck)
 	require.Greater(t, sum.got, 40**runs)
 	require.Positive(t, sum.moved)
 }
@@ -130,11 +134,14 @@ func (r *trial) run() {
 		weights[m.id] = m.weight
 		members.Go(func() { m.live(quiet, stop) })
 	}
+	maker := r.trouble(admin)
 	for range 25 {
-		r.fault(admin, all[r.IntN(len(all))])
+		maker.Strike(all[r.IntN(len(all))])
 		time.Sleep(r.upTo(8 * time.Second))
 	}
-	r.heal(all)
+	require.NoError(t, maker.End(t.Context()))
+	r.struck = maker.Struck()
+	time.Sleep(30 * time.Second) // everybody is connected again
 	close(quiet)
 	time.Sleep(3 * time.Minute)
 
@@ -279,7 +286,7 @@ func (m *mover) own(part *partition.Part, r *rand.Rand) {
 }
 
 // force does something to one who has a part that ends its parts without its knowledge.
-func (r *trial) force(what func(ctx context.Context, part *partition.Part), all bool) {
+func (r *trial) force(what func(part *partition.Part), all bool) {
 	r.mu.Lock()
 	var victim *partition.Part
 	for _, name := range parts {
@@ -294,88 +301,27 @@ func (r *trial) force(what func(ctx context.Context, part *partition.Part), all 
 	}
 	r.mu.Unlock()
 	if victim != nil {
-		ctx, cancel := context.WithTimeout(r.t.Context(), time.Second)
-		defer cancel()
-		what(ctx, victim)
+		what(victim)
 	}
 }
 
-// fault lets one thing go wrong.
-func (r *trial) fault(admin, c *client.Client) {
-	server := r.e.Server(1 + r.IntN(3))
-	later := func(f func()) { time.AfterFunc(r.upTo(15*time.Second), f) }
-	p := r.e.Proxy(c)
-	ops := []proxy.Op{proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpSetData, proxy.OpGetChildren, proxy.OpMulti, proxy.OpSync}
-	op := ops[r.IntN(len(ops))]
-	r.mu.Lock()
-	r.faults++
-	r.mu.Unlock()
-	frame := func(f *proxy.Fault) {
-		later(func() {
-			if f.Strikes() > 0 {
-				r.mu.Lock()
-				r.struck++
-				r.mu.Unlock()
-			}
-			f.End()
-		})
-	}
-	switch r.IntN(15) {
-	case 0:
-		r.e.Drop(c)
-	case 1, 2:
-		r.e.CutClient(c)
-		later(r.e.Heal)
-	case 3:
-		r.e.CutFromLeader(server.ID())
-		later(r.e.Heal)
-	case 4:
-		r.e.Partition([]int{server.ID()})
-		later(r.e.Heal)
-	case 5:
-		if server.Running() {
-			server.Pause()
-			later(server.Resume)
+// trouble is all that can break, and what others do to owners.
+func (r *trial) trouble(admin *client.Client) *trouble.Maker {
+	m := trouble.New(r.e, r.Rand)
+	m.Also("expired", func(ctx context.Context) (done bool) {
+		r.force(func(part *partition.Part) { done = r.e.ExpireSession(ctx, part.Session().ID()) == nil }, true)
+		return done
+	})
+	m.Also("removed", func(ctx context.Context) (done bool) {
+		r.force(func(part *partition.Part) { done = admin.Delete(ctx, part.Path(), client.AnyVersion) == nil }, false)
+		return done
+	})
+	m.Also("foreign child", func(ctx context.Context) bool {
+		_, err := admin.Create(ctx, path+"/locks/p0/foreign", nil, nil)
+		if errors.Is(err, client.ErrNodeExists) { // else no directory would ever be swept
+			err = admin.Delete(ctx, path+"/locks/p0/foreign", client.AnyVersion)
 		}
-	case 6:
-		if server.Running() {
-			server.Kill()
-			later(func() { _ = server.Restart(context.Background()) })
-		}
-	case 7, 8:
-		frame(p.Lose(proxy.Reply(op, "").Times(1 + r.IntN(3))))
-	case 9:
-		frame(p.Lose(proxy.Request(op, "").Times(1 + r.IntN(3))))
-	case 10:
-		frame(p.Freeze(proxy.Reply(proxy.OpAll, "").Always()))
-	case 11:
-		frame(p.Delay(proxy.Reply(op, "").Always(), r.upTo(time.Second)))
-	case 12:
-		r.force(func(ctx context.Context, part *partition.Part) { _ = r.e.ExpireSession(ctx, part.Session().ID()) }, true)
-	case 13:
-		r.force(func(ctx context.Context, part *partition.Part) { _ = admin.Delete(ctx, part.Path(), client.AnyVersion) }, false)
-	case 14:
-		ctx, cancel := context.WithTimeout(r.t.Context(), time.Second)
-		defer cancel()
-		_, _ = r.e.Sweep(ctx)
-		_, _ = admin.Create(ctx, path+"/locks/p0/foreign", nil, &client.CreateOptions{Mode: client.Persistent})
-	}
-}
-
-// heal ends all that is wrong.
-func (r *trial) heal(all []*client.Client) {
-	time.Sleep(15 * time.Second) // what was to end by itself has
-	r.e.Heal()
-	for _, c := range all {
-		r.e.Proxy(c).Heal()
-	}
-	for _, s := range r.e.Servers() {
-		s.Resume()
-		if !s.Running() {
-			require.NoError(r.t, s.Restart(r.t.Context()))
-		}
-	}
-	_, err := r.e.WaitLeader(r.t.Context())
-	require.NoError(r.t, err)
-	time.Sleep(30 * time.Second)
+		return err == nil
+	})
+	return m
 }
