@@ -11,7 +11,9 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
+	"github.com/bellwether-zk/bellwether/recipes/discovery"
 	"github.com/bellwether-zk/bellwether/recipes/group"
+	"github.com/bellwether-zk/bellwether/recipes/node"
 )
 
 // A Mistake is one that recipes are known for, and that a trial must find.
@@ -32,12 +34,19 @@ func Mistakes() []Mistake {
 	ignorant.Slow = true
 	doubling := planted("doubling", "too many", func() Recipe { return &tally{add: naiveAdd} }, "count")
 	doubling.Slow = true
+	serving := planted("serving", "a view still has", func() Recipe { return &market{register: enlist, lookup: lookupOnce} })
+	serving.Slow = true
+	trusting := planted("trusting", "a view has let go", func() Recipe { return &market{register: enlist, lookup: lookupUnbraked} })
+	trusting.Slow = true
 	return []Mistake{
 		ignorant, // a lock whose holder is told nothing
 		doubling, // a counter without marks
 		planted("generous", "room for", func() Recipe { return &semaphore{permits: 3, given: 4} }),
 		planted("hasty", "can have been there", func() Recipe { return &meeting{size: 4, says: 2} }, "meeting", "meeting/ready"),
 		planted("still", "has not what is there", func() Recipe { return &mirrors{known: map[string]known{}, open: openStill} }, "tree", "tree/*"),
+		serving,  // a list of addresses that is not kept up
+		trusting, // one that believes that most have failed at once
+		planted("adopting", "was of a session of user", func() Recipe { return &market{register: adopt, lookup: lookup} }),
 		planted("flapping", "is said to be gone", func() Recipe { return fellows(joinFlapping) }),
 	}
 }
@@ -168,3 +177,60 @@ func (f *flapping) Leave(ctx context.Context) error {
 	f.running.Wait()
 	return f.membership.Leave(ctx)
 }
+
+// stillServed is a view of a service that is not kept up, and does not say so.
+type stillServed struct{ lookedUp }
+
+func (stillServed) StaleSince() time.Time { return time.Time{} }
+
+func lookupOnce(ctx context.Context, r *registry, service string, o *discovery.LookupOptions) (lookedUp, error) {
+	v, err := lookup(ctx, r, service, o)
+	if err != nil {
+		return nil, err
+	}
+	v.Close()
+	return stillServed{v}, nil
+}
+
+// lookupUnbraked believes every loss.
+func lookupUnbraked(ctx context.Context, r *registry, service string, _ *discovery.LookupOptions) (lookedUp, error) {
+	return lookup(ctx, r, service, &discovery.LookupOptions{MassLoss: 1})
+}
+
+// adopted is a registration that takes for its own what it finds at its path, though that goes with the session of who has died.
+type adopted struct {
+	c     *client.Client
+	path  string
+	token int64
+	i     instance
+}
+
+func adopt(ctx context.Context, c *client.Client, dir string, _ *registry, i instance, _ *discovery.RegisterOptions) (registration, error) {
+	a := &adopted{c: c, path: client.Join(dir, i.ID), i: i}
+	data, err := codec.Encode(&i)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.Create(ctx, a.path, data, &client.CreateOptions{Mode: client.Ephemeral, Parents: client.ContainerParents})
+	if err != nil && !errors.Is(err, client.ErrNodeExists) {
+		return nil, err
+	}
+	stat, _, err := c.Exists(ctx, a.path)
+	a.token = stat.Czxid
+	return a, err
+}
+
+func (a *adopted) Status() node.Status { return node.Status{Czxid: a.token} }
+func (a *adopted) Path() string        { return a.path }
+
+func (a *adopted) Update(ctx context.Context, edit func(*instance)) error {
+	edit(&a.i)
+	data, err := codec.Encode(&a.i)
+	if err != nil {
+		return err
+	}
+	_, err = a.c.Set(ctx, a.path, data, client.AnyVersion)
+	return err
+}
+
+func (a *adopted) Close(ctx context.Context) error { return a.c.Delete(ctx, a.path, client.AnyVersion) }

@@ -201,3 +201,25 @@ func TestUnfounded(t *testing.T) {
 	require.Contains(t, r.unfounded(u.Trial, told{now: standing{text: "0 2", token: 3, session: 7}}), "nobody wrote")
 	require.Contains(t, r.unfounded(u.Trial, told{now: standing{text: "who?", token: 3, session: 7}}), "nobody wrote")
 }
+
+func TestUnbraked(t *testing.T) {
+	on := func(at int, path string) told {
+		return told{at: ms(at), path: path, now: standing{text: path, token: int64(at + 1), up: true}}
+	}
+	off := func(at int, path string, token int64) told {
+		return told{at: ms(at), path: path, old: standing{text: path, token: token, up: true}}
+	}
+	lost := func(at int, path string, token int64) told {
+		return told{at: ms(at), path: path, now: standing{text: path, token: token, up: true, lost: true}}
+	}
+	anybody := func(told) bool { return true }
+	three := []told{on(0, "/a"), on(0, "/b"), on(0, "/c")}
+	with := func(more ...told) []told { return append(slices.Clone(three), more...) }
+	require.Empty(t, unbraked(with(off(100, "/a", 1)), anybody), "one is never too many")
+	require.Len(t, unbraked(with(off(100, "/a", 1), off(101, "/b", 1)), anybody), 1)
+	require.Empty(t, unbraked(with(off(100, "/a", 1), off(101, "/b", 1)), func(o told) bool { return o.path == "/c" }), "who had said so")
+	require.Empty(t, unbraked(with(off(100, "/a", 1), off(101, "/b", 1), lost(102, "/a", 1), lost(102, "/b", 1)), anybody), "kept a moment later")
+	require.Empty(t, unbraked(with(off(100, "/a", 1), on(101, "/d"), off(300, "/b", 1)), anybody), "another in its place")
+	require.Empty(t, unbraked(with(off(100, "/a", 1), off(2000, "/b", 1)), anybody), "one now and one then")
+	require.Len(t, unbraked(with(off(100, "/a", 1), off(900, "/b", 1)), anybody), 1, "one after the other")
+}

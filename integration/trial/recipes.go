@@ -19,6 +19,7 @@ func Recipes() []Subject {
 		{Name: "job", Users: 3, New: newSchedule, Leaves: []string{"job", "job/last"}},
 		{Name: "partition", Users: 3, New: func() Recipe { return shares{} }, Leaves: []string{"register-*"}},
 		{Name: "group", Users: 4, New: newFellowship},
+		{Name: "discovery", Users: 4, New: newMarket},
 		{Name: "node", Users: 3, New: func() Recipe { return kept{} }},
 	}
 }

@@ -100,7 +100,7 @@ func (r *roll) read(text string) (w wish, n int, ok bool) {
 type standing struct {
 	text           string
 	token, session int64
-	lost           bool // it is not there, and the view says so
+	up, lost       bool // of services: it is to be chosen; it is not there, and the view says so
 }
 
 func (s standing) String() string {
@@ -270,12 +270,14 @@ func (r *roll) tell(a *account, o told) {
 // agree requires that a view and what was told of it become what stands, now that nobody changes anything: with the texts that are the user's
 // own, by path, or nobody if that is nil. Then it waits until everybody agrees.
 func (r *roll) agree(ctx context.Context, u *User, v viewer, a *account, own map[string]string) {
+	ctx, cancel := context.WithTimeout(ctx, u.run.Patience/2) // and then there is time to leave
+	defer cancel()
 	for {
 		differs, err := r.differs(ctx, u.Trial, v, a, own)
 		if err == nil && differs == "" {
 			break
 		}
-		if !pause(ctx, 20*time.Millisecond) {
+		if !pause(ctx, 100*time.Millisecond) {
 			u.Wrong("user %d, who says he is stale since %v, has not what stands: %s %v", u.Number, v.StaleSince(), differs, err)
 			break
 		}
