@@ -5,8 +5,6 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -212,45 +210,4 @@ func theBytesAreCurators(t *testing.T, curator *curatorContender, c *bwclient.Cl
 		}
 		curator.mustAnswer(t, "again "+string(ours), want)
 	}
-}
-
-// How long it takes to register many instances, beside Curator, in one process each, on the same server. It is logged, and
-// nothing is demanded: one after the other we ask twice where Curator asks once, since we also watch; but nobody has to wait for one before the next.
-func TestRegisterBesideCurator(t *testing.T) {
-	const n = 300
-	command := javaProgram(t, "CURATOR_CP", "Registrant", "discovery/*")
-	server := startPeerWith(t, process.Bellwether, nil).Addr
-	curator := startCuratorProgram(t, command, server, "/services", "old")
-	c := mustConnect(t, server)
-	r := discovery.NewRegistry[any](c, "/services", nil)
-	took := map[string]time.Duration{}
-	register := func() error {
-		_, err := r.Register(t.Context(), discovery.Instance[any]{Name: "ours", Address: "10.0.0.1", Port: 80}, nil)
-		return err
-	}
-	for round := range 2 { // the first one warms both up
-		answer, err := curator.ask(fmt.Sprintf("register-many theirs-%d %d", round, n))
-		require.NoError(t, err)
-		nanos, err := strconv.ParseInt(answer, 10, 64)
-		require.NoError(t, err, answer)
-		took["Curator"] = time.Duration(nanos)
-		start := time.Now()
-		for range n {
-			require.NoError(t, register())
-		}
-		took["one after the other"] = time.Since(start)
-		start = time.Now()
-		var all sync.WaitGroup
-		for range n {
-			all.Go(func() {
-				if err := register(); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		took["all at once"] = time.Since(start)
-	}
-	t.Logf("%d instances: %v", n, took)
-	require.NoError(t, r.Close(t.Context()))
 }

@@ -6,10 +6,15 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Future;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.retry.RetryNTimes;
+import org.apache.curator.x.discovery.ProviderStrategy;
 import org.apache.curator.x.discovery.ServiceCache;
 import org.apache.curator.x.discovery.ServiceDiscovery;
 import org.apache.curator.x.discovery.ServiceDiscoveryBuilder;
@@ -19,6 +24,10 @@ import org.apache.curator.x.discovery.ServiceProvider;
 import org.apache.curator.x.discovery.ServiceType;
 import org.apache.curator.x.discovery.UriSpec;
 import org.apache.curator.x.discovery.details.JsonInstanceSerializer;
+import org.apache.curator.x.discovery.strategies.RandomStrategy;
+import org.apache.curator.x.discovery.strategies.RoundRobinStrategy;
+import org.apache.curator.x.discovery.strategies.StickyStrategy;
+import org.apache.zookeeper.CreateMode;
 
 /**
  * Curator's service discovery, steered line by line. Arguments: server, base path, and whether "enabled" is written ("full") or not ("old").
@@ -32,7 +41,15 @@ import org.apache.curator.x.discovery.details.JsonInstanceSerializer;
  * next NAME                            the id a ServiceProvider chooses, or none
  * names                                the services
  * again JSON                           what is written of what was read
- * register-many NAME N                 nanoseconds it took
+ * </pre>
+ *
+ * What takes time is answered with how long it took, in nanoseconds.
+ *
+ * <pre>
+ * create-many PATH N                   the client alone: N ephemeral nodes, one after the other
+ * register-many NAME N THREADS         N instances, each thread its share of them one after the other
+ * provide NAME STRATEGY                until a ServiceProvider knows the instances; STRATEGY: round-robin random sticky
+ * choose NAME STRATEGY N               the provider chooses N times
  * </pre>
  */
 public class Registrant {
@@ -63,21 +80,22 @@ public class Registrant {
             System.out.println("ready");
             BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
             for (String line = in.readLine(); line != null; line = in.readLine()) {
-                System.out.println(answer(discovery, serializer, line));
+                System.out.println(answer(client, discovery, serializer, line));
             }
             discovery.close();
         }
     }
 
-    static String answer(ServiceDiscovery<Object> discovery, JsonInstanceSerializer<Object> serializer, String line) {
+    static String answer(CuratorFramework client, ServiceDiscovery<Object> discovery, JsonInstanceSerializer<Object> serializer, String line) {
         try {
-            return obey(discovery, serializer, line);
+            return obey(client, discovery, serializer, line);
         } catch (Exception e) {
             return "failed: " + e.toString().replace('\n', ' ');
         }
     }
 
-    static String obey(ServiceDiscovery<Object> discovery, JsonInstanceSerializer<Object> serializer, String line) throws Exception {
+    static String obey(CuratorFramework client, ServiceDiscovery<Object> discovery, JsonInstanceSerializer<Object> serializer, String line)
+            throws Exception {
         String[] words = line.split(" ");
         switch (words[0]) {
             case "register": {
@@ -129,16 +147,71 @@ public class Registrant {
             case "again":
                 byte[] json = line.substring("again ".length()).getBytes(StandardCharsets.UTF_8);
                 return new String(serializer.serialize(serializer.deserialize(json)), StandardCharsets.UTF_8);
-            case "register-many": {
+            case "create-many": {
+                client.createContainers(words[1]);
                 long start = System.nanoTime();
                 for (int i = 0; i < Integer.parseInt(words[2]); i++) {
-                    discovery.registerService(
-                            ServiceInstance.builder().name(words[1]).id("java-" + i).address("10.0.0.1").port(80).build());
+                    client.create().withMode(CreateMode.EPHEMERAL).forPath(words[1] + "/" + i, new byte[200]);
+                }
+                return String.valueOf(System.nanoTime() - start);
+            }
+            case "register-many":
+                return String.valueOf(registerMany(discovery, words[1], Integer.parseInt(words[2]), Integer.parseInt(words[3])));
+            case "provide": {
+                ServiceProvider<Object> provider =
+                        discovery.serviceProviderBuilder().serviceName(words[1]).providerStrategy(strategy(words[2])).build();
+                long start = System.nanoTime();
+                provider.start();
+                long took = System.nanoTime() - start;
+                ServiceProvider<Object> before = providers.put(words[1] + " " + words[2], provider);
+                if (before != null) {
+                    before.close();
+                }
+                return String.valueOf(took);
+            }
+            case "choose": {
+                ServiceProvider<Object> provider = providers.get(words[1] + " " + words[2]);
+                long start = System.nanoTime();
+                for (int i = Integer.parseInt(words[3]); i > 0; i--) {
+                    if (provider.getInstance() == null) {
+                        return "none";
+                    }
                 }
                 return String.valueOf(System.nanoTime() - start);
             }
             default:
                 return "what?";
+        }
+    }
+
+    static long registerMany(ServiceDiscovery<Object> discovery, String name, int n, int threads) throws Exception {
+        ThreadPoolExecutor pool = new ThreadPoolExecutor(threads, threads, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>());
+        pool.prestartAllCoreThreads();
+        List<Future<?>> all = new ArrayList<>();
+        long start = System.nanoTime();
+        for (int i = 0; i < n; i++) {
+            String id = "java-" + i;
+            all.add(pool.submit(() -> {
+                discovery.registerService(ServiceInstance.builder().name(name).id(id).address("10.0.0.1").port(80).build());
+                return null;
+            }));
+        }
+        for (Future<?> one : all) {
+            one.get();
+        }
+        long took = System.nanoTime() - start;
+        pool.shutdown();
+        return took;
+    }
+
+    static ProviderStrategy<Object> strategy(String name) {
+        switch (name) {
+            case "random":
+                return new RandomStrategy<>();
+            case "sticky":
+                return new StickyStrategy<>(new RandomStrategy<>());
+            default:
+                return new RoundRobinStrategy<>();
         }
     }
 
