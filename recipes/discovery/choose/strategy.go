@@ -52,23 +52,21 @@ type leastOutstanding struct{}
 func (leastOutstanding) Choose(c *Candidates) int {
 	n := len(c.slots)
 	from := rand.IntN(n) // so that of equals it is not always the same
-	best := from
+	best, least := from, c.load(from)
 	for i := 1; i < n; i++ {
 		j := from + i
 		if j >= n {
 			j -= n
 		}
-		if c.busier(best, j) {
-			best = j
+		if load := c.load(j); least > load {
+			best, least = j, load
 		}
 	}
 	return best
 }
 
-// busier tells whether a would be busier than b with one more request.
-func (c *Candidates) busier(a, b int) bool {
-	return float64(c.Outstanding(a)+1)*c.shares[b] > float64(c.Outstanding(b)+1)*c.shares[a]
-}
+// load is how busy a candidate would be with one more request.
+func (c *Candidates) load(i int) float64 { return float64(c.Outstanding(i)+1) / c.shares[i] }
 
 // TwoChoices takes any two, and chooses the one that has fewer requests in relation to its weight that are not done yet: nearly as good as
 // LeastOutstanding among many, and much better when several callers do it, who do not know of each other's requests.
@@ -87,7 +85,7 @@ func (twoChoices) Choose(c *Candidates) int {
 	if b >= a {
 		b++
 	}
-	if c.busier(a, b) {
+	if c.load(a) > c.load(b) {
 		return b
 	}
 	return a
