@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/bellwether-zk/bellwether/ensemble"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/examples/internal/stage"
+	"github.com/bellwether-zk/bellwether/examples/internal/stage/stagetest"
 )
 
 // The program starts itself, and here that is the test.
@@ -26,19 +22,15 @@ func TestMain(m *testing.M) {
 }
 
 func TestStory(t *testing.T) {
-	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true, Server: ensemble.Options{TickTime: 200 * time.Millisecond}})
-	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	require.NoError(t, run(ctx, &out, e.ConnectString()))
+	story := stagetest.Perform(t, run)
 	// It is alpha, beta and gamma in this order, unless the machine is so busy that one of them loses its session on the way.
 	told := regexp.MustCompile(`^Three processes stand for election: alpha, beta, gamma.
 (\w+) leads, works, and is killed.
 (\w+) leads, works, and ends when it is asked to.
 (\w+) leads, works, and ends when it is asked to.
 Every day is billed, and no day twice: by ([\w, ]+).
-$`).FindStringSubmatch(out.String())
-	require.NotNil(t, told, out.String())
+$`).FindStringSubmatch(story)
+	require.NotNil(t, told, story)
 	require.ElementsMatch(t, []string{"alpha", "beta", "gamma"}, told[1:4])
 	by := strings.Split(told[4], ", then ")
 	require.Subset(t, by, told[1:4])

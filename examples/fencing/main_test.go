@@ -1,29 +1,20 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/bellwether-zk/bellwether/ensemble"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/examples/internal/stage/stagetest"
 	"github.com/bellwether-zk/bellwether/recipes/lock/fence"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStory(t *testing.T) {
-	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true, Server: ensemble.Options{TickTime: 200 * time.Millisecond}})
-	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Regexp(t, regexp.MustCompile(`There are 10 boxes.
 anna holds the lock, with token \d+, and finds 10 boxes.
 anna's machine stands still.
@@ -33,7 +24,7 @@ anna takes 3 and writes 7: fencing token is older than one that was seen: token 
 anna's lock has ended meanwhile: session expired.*
 anna holds the lock, with token \d+, and finds 6 boxes.
 anna takes 3 and writes 3.
-$`), out.String())
+$`), stagetest.Perform(t, run))
 }
 
 // Whoever has seen the file under a greater token may rely on it, and so may who reads it after a restart.

@@ -1,27 +1,19 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/examples/internal/stage/stagetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStory(t *testing.T) {
-	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true})
-	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	require.NoError(t, run(ctx, &out, e.ConnectString()))
-	told := regexp.MustCompile(`: json: .*`).ReplaceAllString(out.String(), "") // the words of encoding/json are its own
+	told := regexp.MustCompile(`: json: .*`).ReplaceAllString(stagetest.Perform(t, run), "") // the words of encoding/json are its own
 	require.Equal(t, `The first limits.
   mailer-1: at most 1000 bytes, as of version 0
   mailer-2: at most 1000 bytes, as of version 0

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/bellwether-zk/bellwether/ensemble"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/examples/internal/stage"
+	"github.com/bellwether-zk/bellwether/examples/internal/stage/stagetest"
 )
 
 // The program starts itself, and here that is the test.
@@ -24,11 +20,6 @@ func TestMain(m *testing.M) {
 }
 
 func TestStory(t *testing.T) {
-	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true, Server: ensemble.Options{TickTime: 200 * time.Millisecond}})
-	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Equal(t, `alpha has joined: room for 10 requests, at [alpha]
 beta has joined: room for 20 requests, at [alpha beta]
 gamma has joined: room for 30 requests, at [alpha beta gamma]
@@ -37,5 +28,5 @@ beta has left: room for 20 requests, at [alpha gamma]
 alpha has updated: room for 30 requests, at [alpha gamma]
 gamma is asked to end
 gamma has left: room for 20 requests, at [alpha]
-`, out.String())
+`, stagetest.Perform(t, run))
 }

@@ -1,27 +1,20 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/examples/internal/stage/stagetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStory(t *testing.T) {
-	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true})
-	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Equal(t, `ids: three shops numbered 750 orders, with 750 different numbers
 names: anna@example.com is kestrel
 names: ben@example.com cannot be kestrel, and is kestrel-2
@@ -31,7 +24,7 @@ numbers: a shop has till 0
 numbers: a shop has till 1
 numbers: a shop has till 2
 numbers: one has closed, another one opens, and has till 1
-`, out.String())
+`, stagetest.Perform(t, run))
 }
 
 // Who loses the answer to a create has what it made, and nothing else.

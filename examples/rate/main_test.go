@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"sync"
 	"testing"
@@ -12,21 +11,17 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/examples/internal/stage/stagetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStory(t *testing.T) {
-	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true})
-	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Equal(t, `5 programs send 2 messages each, at most 2 in 50ms.
   The gateway has taken 10, and refused none.
 The contract is changed: 3 messages each, at most 4 in 50ms.
   The gateway has taken 15, and refused none.
-`, out.String())
+`, stagetest.Perform(t, run))
 }
 
 // Who is waiting gets a turn as soon as there is one: in virtual time, where work takes none, three in each window.

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/bellwether-zk/bellwether/ensemble"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/examples/internal/stage"
+	"github.com/bellwether-zk/bellwether/examples/internal/stage/stagetest"
 )
 
 // The program starts itself, and here that is the test.
@@ -25,11 +21,6 @@ func TestMain(m *testing.M) {
 }
 
 func TestStory(t *testing.T) {
-	e := ensembletest.Start(t, 1, &ensembletest.Options{TCP: true, Server: ensemble.Options{TickTime: 200 * time.Millisecond}})
-	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	require.NoError(t, run(ctx, &out, e.ConnectString()))
 	require.Regexp(t, regexp.MustCompile(`^Anna hangs. In the queue are
   photo-3, which anna has
   photo-4, which nobody has
@@ -43,5 +34,5 @@ The queue is empty. Printed are
   photo-4, by ben, at attempt \d
   photo-6, by ben, at attempt \d
 Laid aside: poster, after 3 attempts: no paper of that size
-$`), out.String())
+$`), stagetest.Perform(t, run))
 }
