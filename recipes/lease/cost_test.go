@@ -1,6 +1,7 @@
 package lease_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,15 +30,23 @@ func TestCost(t *testing.T) {
 			return ops
 		}
 		ask := []string{
-			"create", "getData", "getChildren2", // stands at the door
+			"create2", "getChildren2", // stands at the door
 			"exists", "getData", "exists", "multi", "delete", // looks, writes and leaves
 			"getData", // watches
 		}
+		// The door's own node is looked at in the background, unless it is gone again.
+		doorless := func(ops []string) []string {
+			if len(ops) > len(ask) {
+				i := slices.Index(ops, "getData")
+				ops = slices.Delete(ops, i, i+1)
+			}
+			return ops
+		}
 		g := mustAcquire(t, leaseOf(c, "anna"), time.Hour)
-		require.ElementsMatch(t, ask, asked())
+		require.ElementsMatch(t, ask, doorless(asked()))
 		require.Equal(t, path+"/lease_holder", e.Watches()[0].Path)
 		require.NoError(t, g.Renew(t.Context(), time.Hour))
-		require.ElementsMatch(t, ask, asked())
+		require.ElementsMatch(t, ask, doorless(asked()))
 		require.Len(t, e.Watches(), 1)
 		require.NoError(t, g.Release(t.Context()))
 		require.Equal(t, []string{"sync", "getData", "multi"}, asked())

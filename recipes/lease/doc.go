@@ -76,4 +76,11 @@
 //
 // To ask for a lease takes nine requests, and as many to renew one; to release it three. A holder has one watch, on the record, and so has
 // who waits; all who wait look when the record changes or its time is over, one after the other.
+//
+// # Looking at it
+//
+// [Lease.Inspect] tells whose a lease is, since when and until when, and a Grant's Context why it ended. With the client's TracerProvider to wait
+// for a lease is a span, lease.wait, to be granted it another, lease.grant, linked to it, and so are lease.renew and lease.release; with its
+// MeterProvider there are bellwether.lease.wait.duration and .count, bellwether.lease.grant.duration, .count and .lost, and
+// bellwether.lease.operation.duration.
 package lease

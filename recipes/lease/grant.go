@@ -126,18 +126,27 @@ func (g *Grant) Guard() []client.Op {
 // ErrReleased, the grant lasts as long as before, and to renew it again is right. A grant that was over when the servers' answer came fails with
 // ErrExpired, although others take it for granted: until it is released.
 func (g *Grant) Renew(ctx context.Context, d time.Duration) error {
-	err := g.change(ctx)
-	if err == nil {
-		defer func() { <-g.changing }()
-		err = g.lease.atDoor(ctx, func(at *door) error { return g.renew(ctx, at, d) })
-	}
+	return g.seen(ctx, "renew", func(ctx context.Context) error {
+		if err := g.change(ctx); err != nil {
+			return err
+		}
+		defer g.changed()
+		return g.lease.atDoor(ctx, func(at *door) error { return g.renew(ctx, at, d) })
+	})
+}
+
+// seen does something to the grant, and tells who looks.
+func (g *Grant) seen(ctx context.Context, op string, do func(context.Context) error) error {
+	ctx, seen := g.lease.kit.Operation(ctx, &measured, op, g.lease.path)
+	err := do(ctx)
+	seen.End(err)
 	if err != nil {
-		return g.lease.failed("renew", err)
+		return g.lease.failed(op, err)
 	}
 	return nil
 }
 
-// change waits until nobody else changes the grant.
+// change waits until nobody else changes the grant, and keeps others from it until changed is called.
 func (g *Grant) change(ctx context.Context) error {
 	select {
 	case g.changing <- struct{}{}:
@@ -146,6 +155,8 @@ func (g *Grant) change(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 }
+
+func (g *Grant) changed() { <-g.changing }
 
 func (g *Grant) renew(ctx context.Context, at *door, lasts time.Duration) error {
 	if at.last.none || at.last.Grant != g.record.Grant || at.fence != g.fence {
@@ -193,11 +204,14 @@ func (g *Grant) Release(ctx context.Context) error {
 	g.cancel(ErrReleased)
 	g.over.Stop()
 	g.gone.Wait()
-	err := g.change(ctx)
-	if err != nil {
-		return g.lease.failed("release", fmt.Errorf("%w: %w", client.ErrUnknown, err))
+	return g.seen(ctx, "release", g.release)
+}
+
+func (g *Grant) release(ctx context.Context) error {
+	if err := g.change(ctx); err != nil {
+		return fmt.Errorf("%w: %w", client.ErrUnknown, err)
 	}
-	defer func() { <-g.changing }()
+	defer g.changed()
 	for {
 		again, err := g.free(ctx)
 		switch {
@@ -205,9 +219,9 @@ func (g *Grant) Release(ctx context.Context) error {
 			return nil
 		case again && retry.Pause(ctx, retry.Soon):
 		case ctx.Err() != nil:
-			return g.lease.failed("release", fmt.Errorf("%w: %w", client.ErrUnknown, context.Cause(ctx)))
+			return fmt.Errorf("%w: %w", client.ErrUnknown, context.Cause(ctx))
 		default:
-			return g.lease.failed("release", err)
+			return err
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
+	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
@@ -25,6 +26,14 @@ var (
 	// ErrTaken is the cause when somebody else has taken the lease, or removed its record.
 	ErrTaken = errors.New("lease was taken by another")
 )
+
+// measured is how leases are called in spans and metrics.
+var measured = telemetry.Recipe{Family: telemetry.Lease, Name: "lease", Words: []telemetry.Word{
+	{Err: ErrHeld, Word: "held", Fine: true},
+	{Err: ErrExpired, Word: "expired"},
+	{Err: ErrReleased, Word: "released"},
+	{Err: ErrTaken, Word: "taken", Lost: true},
+}}
 
 // Options of a Lease. The zero value works, and nil means the zero value.
 type Options struct {
@@ -50,6 +59,7 @@ type Lease struct {
 	client *client.Client
 	path   string
 	opts   Options
+	kit    *telemetry.Kit // nil: nobody looks
 }
 
 // doorMarker is in the names of the contenders of kazoo's Lock, for which it does not matter what stands before it.
@@ -57,7 +67,7 @@ const doorMarker = "__lock__"
 
 // New describes the lease at a path. It sends nothing.
 func New(c *client.Client, path string, opts *Options) *Lease {
-	l := &Lease{client: c, path: path}
+	l := &Lease{client: c, path: path, kit: telemetry.Of(c)}
 	if opts != nil {
 		l.opts = *opts
 	}
@@ -85,29 +95,36 @@ func (l *Lease) fence() string  { return l.path + "/lease_fence" }
 // If it fails with client.ErrUnknown, because ctx or the client's view of a session ended, it may have been granted to nobody who knows,
 // until its time is over. Who asks again with the same ID is granted it.
 func (l *Lease) TryAcquire(ctx context.Context, d time.Duration) (*Grant, error) {
-	g, err := l.try(ctx, d)
-	if err != nil {
-		return nil, l.failed("acquire", err)
-	}
-	return g, nil
+	return l.seen(ctx, func(ctx context.Context) (*Grant, error) { return l.try(ctx, d) })
 }
 
 // Acquire asks for the lease until it is granted, or ctx ends. In between it waits until the holder has released it, or its time is over by
 // the servers' clock. All who wait wake then, and stand in line to look.
 func (l *Lease) Acquire(ctx context.Context, d time.Duration) (*Grant, error) {
-	for {
-		g, err := l.try(ctx, d)
-		held, ok := errors.AsType[*heldError](err)
-		if ok {
-			err = l.await(ctx, held)
+	return l.seen(ctx, func(ctx context.Context) (*Grant, error) {
+		for {
+			g, err := l.try(ctx, d)
+			held, ok := errors.AsType[*heldError](err)
+			if !ok {
+				return g, err
+			}
+			if err := l.await(ctx, held); err != nil {
+				return nil, err
+			}
 		}
-		if err != nil {
-			return nil, l.failed("acquire", err)
-		}
-		if g != nil {
-			return g, nil
-		}
+	})
+}
+
+// seen acquires the lease, and tells who looks of the wait and of the grant.
+func (l *Lease) seen(ctx context.Context, acquire func(context.Context) (*Grant, error)) (*Grant, error) {
+	ctx, wait := l.kit.Wait(ctx, &measured, l.path)
+	g, err := acquire(ctx)
+	if err != nil {
+		wait.Failed(err)
+		return nil, l.failed("acquire", err)
 	}
+	wait.Held(telemetry.Held{Life: g.ctx, Path: l.path, Token: g.Token()})
+	return g, nil
 }
 
 // heldError is ErrHeld, with how much longer at most.

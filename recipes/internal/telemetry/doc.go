@@ -31,6 +31,13 @@
 //	bellwether.lock.hold.count                 {hold}       recipe                            locks held now
 //	bellwether.lock.hold.lost                  {hold}       recipe, end                       holds that ended without their holder's wish
 //
+//	bellwether.lease.wait.duration             s            recipe, error.type                from asking for a lease until it is granted, or not
+//	bellwether.lease.wait.count                {call}       recipe                            calls that wait now
+//	bellwether.lease.grant.duration            s            recipe, end                       how long a lease was granted
+//	bellwether.lease.grant.count               {grant}      recipe                            leases granted to this process now
+//	bellwether.lease.grant.lost                {grant}      recipe, end                       grants that ended without their holder's wish
+//	bellwether.lease.operation.duration        s            recipe, operation, error.type     renew, release
+//
 //	bellwether.leader.wait.duration            s            recipe, error.type                from standing for election until leading, or not
 //	bellwether.leader.wait.count               {call}       recipe                            candidates that do not lead now
 //	bellwether.leader.term.duration            s            recipe, end                       how long a term was
@@ -113,16 +120,16 @@
 //
 // Each has few values; paths, ids and tokens stand in spans alone.
 //
-//	bellwether.recipe       mutex, rwmutex.read, rwmutex.write, semaphore; election; barrier, double_barrier; ephemeral_node, sequential_node,
+//	bellwether.recipe       mutex, rwmutex.read, rwmutex.write, semaphore; lease; election; barrier, double_barrier; ephemeral_node, sequential_node,
 //	                        persistent_node, ttl_node; counter, value; queue; job; membership; part; registration
-//	bellwether.operation    the method: add, set, compare_and_swap, update; put, ack, nack, release; run
+//	bellwether.operation    the method: add, set, compare_and_swap, update; put, ack, nack, release; renew; run
 //	bellwether.end          why something is not held any more: released, closed, left, resigned, removed, session_lost, client_closed, canceled,
 //	                        deadline_exceeded, and what a recipe knows besides: taken, term_over, suspended, acknowledged, given_back,
-//	                        lost, too_long, max_hold, moved
+//	                        lost, too_long, max_hold, moved, expired
 //	bellwether.service      the name of a service, of which there are as many as the program looks up
 //	bellwether.status       of instances: starting, up, draining, down; lost, those that a brake keeps; unreadable; other
 //	error.type              of failures: client.ErrorType's, and what a recipe knows besides: held, limit, taken, overflow, full, duplicate, empty, lost,
-//	                        too_long, finished, failed, overran, stopped, panicked; of an attempt at a request the status of an answer that
+//	                        too_long, finished, failed, overran, stopped, panicked, released, expired; of an attempt at a request the status of an answer that
 //	                        counts against the instance, or unreached (nobody has seen the request), broken (the connection was), timeout,
 //	                        deadline_exceeded, canceled, bad_request
 //	http.request.resend_count  of an attempt: 0 for the first, and so on; OpenTelemetry's, as is all about a request that its otelhttp measures:

@@ -87,7 +87,7 @@ func within(ctx context.Context, span trace.Span) context.Context {
 
 // Held is what is held.
 type Held struct {
-	Session *client.Session
+	Session *client.Session // nil: it is nobody's
 	Life    context.Context // ends with what is held, with a cause, at the latest with the session; nil: with the session
 	Path    string          // of its node
 	Token   int64           // 0: it has none
@@ -120,13 +120,17 @@ func (w *Wait) held(held Held) *Hold {
 	f := &w.kit.families[w.recipe.Family]
 	h := &Hold{kit: w.kit, recipe: w.recipe, began: time.Now(), over: make(chan struct{})}
 	_, h.span = w.kit.start(w.caller, f.heldSpan, w.recipe, held.Path, trace.WithLinks(trace.Link{SpanContext: w.span.SpanContext()}))
-	if h.span.IsRecording() {
+	if h.span.IsRecording() && held.Session != nil {
 		h.span.SetAttributes(attribute.String("bellwether.session", held.Session.String()))
 	}
 	if held.Token != 0 {
 		h.span.SetAttributes(attribute.Int64("bellwether.token", held.Token))
 	}
 	f.holding.Add(in(h.span), 1, w.kit.options(attributes{recipe: w.recipe.Name}).add...)
+	if held.Session == nil {
+		context.AfterFunc(held.Life, func() { h.End(context.Cause(held.Life)) })
+		return h
+	}
 	err := held.Session.Go(func(context.Context) { // ends with the hold
 		select {
 		case <-held.Life.Done():

@@ -14,6 +14,7 @@ type Family int
 // The families.
 const (
 	Lock Family = iota
+	Lease
 	Leader
 	Barrier
 	Node
@@ -38,7 +39,11 @@ type vocabulary struct {
 }
 
 var vocabularies = [families]vocabulary{
-	Lock:    {name: "lock", waiter: "call", hold: "hold", waits: "From asking for a lock until it is held, or not.", held: "How long a lock was held."},
+	Lock: {name: "lock", waiter: "call", hold: "hold", waits: "From asking for a lock until it is held, or not.", held: "How long a lock was held."},
+	Lease: {
+		name: "lease", waiter: "call", hold: "grant", waits: "From asking for a lease until it is granted, or not.", held: "How long a lease was granted.",
+		operations: "Duration of renewing leases, and of releasing them.",
+	},
 	Leader:  {name: "leader", waiter: "call", hold: "term", waits: "From standing for election until leading, or not.", held: "How long a term was."},
 	Barrier: {name: "barrier", waiter: "call", hold: "round", waits: "From coming to a barrier until it lets in, or not.", held: "How long a process was in a round."},
 	Node: {
