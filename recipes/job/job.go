@@ -12,9 +12,6 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/leader"
 )
 
-// DefaultCleanup is how long Run waits, behind the end of its context or of its lead, to record an outcome and to leave.
-const DefaultCleanup = 5 * time.Second
-
 // ErrOverran is the cause in the context of a run that has lasted for Options.AtMost.
 var ErrOverran = errors.New("job ran for too long")
 
@@ -82,7 +79,7 @@ func New(c *client.Client, path string, schedule Schedule, opts *Options) *Job {
 		j.opts = *opts
 	}
 	if j.opts.Cleanup == 0 {
-		j.opts.Cleanup = DefaultCleanup
+		j.opts.Cleanup = 5 * time.Second
 	}
 	if j.opts.Logger == nil {
 		j.opts.Logger = slog.New(slog.DiscardHandler)
