@@ -78,6 +78,70 @@ func TestBarrier(t *testing.T) {
 	})
 }
 
+// Who waits at a gate waits on in the next session, and goes when it hears that its gate was lowered, though it was raised again.
+func TestWaitOverAnOutage(t *testing.T) {
+	for _, outage := range []time.Duration{2 * time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}})
+			c, other := e.Connect(t), e.Connect(t)
+			gate := barrier.New(other, path)
+			require.NoError(t, gate.Raise(ctx))
+			passed := make(chan error, 1)
+			go func() { passed <- barrier.New(c, path).Wait(ctx) }() // ends when the gate is lowered
+			synctest.Wait()
+			old := c.Session()
+			cut := func(meanwhile func()) {
+				e.CutClient(c)
+				time.Sleep(outage)
+				meanwhile()
+				e.Heal()
+				time.Sleep(10 * time.Second)
+			}
+			cut(func() {})
+			require.Equal(t, outage == time.Minute, old.Err() != nil)
+			require.Empty(t, passed)
+			cut(func() {
+				require.NoError(t, gate.Lower(ctx))
+				require.NoError(t, gate.Raise(ctx))
+			})
+			require.NoError(t, <-passed)
+		})
+	}
+}
+
+// What is not allowed fails, and leaves nothing.
+func TestWithoutPermission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		p := newParty(t, 1, 1)
+		c := p.clients[0]
+		mustAllow := func(perms client.Perm) {
+			t.Helper()
+			_, err := p.e.Connect(t).SetACL(ctx, path, client.WorldACL(perms|client.PermAdmin), client.AnyVersion)
+			require.NoError(t, err)
+		}
+		_, err := c.Create(ctx, path, nil, &client.CreateOptions{Parents: client.ContainerParents})
+		require.NoError(t, err)
+		for _, perms := range []client.Perm{client.PermRead, client.PermCreate | client.PermDelete, client.PermRead | client.PermCreate | client.PermDelete} {
+			mustAllow(perms)
+			_, err := p.double(0).Enter(ctx)
+			require.ErrorIs(t, err, client.ErrNoAuth, "%v", perms)
+			mustAllow(client.PermAll)
+			require.Empty(t, p.names(t))
+		}
+		_, err = c.Create(ctx, path+"/ready", nil, nil)
+		require.NoError(t, err)
+		mustAllow(client.PermRead | client.PermCreate | client.PermWrite)
+		_, err = p.double(0).Enter(ctx)
+		require.ErrorIs(t, err, client.ErrNoAuth, "it cannot remove what means nothing")
+		gate := barrier.New(c, path+"/ready")
+		require.ErrorIs(t, gate.Lower(ctx), client.ErrNoAuth)
+		mustAllow(client.PermRead)
+		require.ErrorIs(t, barrier.New(c, path+"/gate").Raise(ctx), client.ErrNoAuth)
+	})
+}
+
 // party is a number of processes that meet, each with a client of its own.
 type party struct {
 	e       *ensembletest.Ensemble
@@ -371,8 +435,15 @@ func TestCancelledEnter(t *testing.T) {
 		one := p.enter(t.Context(), 1)
 		require.False(t, isIn(one))
 		two := p.enter(t.Context(), 2)
-		require.NotNil(t, <-one)
-		require.NotNil(t, <-two)
+		rounds := []*barrier.Round{<-one, <-two}
+		ctx, cancel = context.WithTimeoutCause(t.Context(), time.Minute, why)
+		defer cancel()
+		_, err = p.double(0).Enter(ctx)
+		require.ErrorIs(t, err, why, "beside a round that goes on")
+		require.Len(t, p.names(t), 3)
+		for _, r := range rounds {
+			require.NoError(t, r.Context().Err())
+		}
 	})
 }
 
