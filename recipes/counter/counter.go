@@ -64,7 +64,8 @@ func (c *Counter) Add(ctx context.Context, delta int64) (int64, error) {
 // Set makes the number v, whatever it was.
 func (c *Counter) Set(ctx context.Context, v int64) error { return c.value.Set(ctx, v) }
 
-// CompareAndSwap makes the number v if it is old, and tells whether it was. A counter that does not exist is 0.
+// CompareAndSwap makes the number v if it is old, and tells whether it was; if not, it was another at some time since the call. A counter
+// that does not exist is 0.
 func (c *Counter) CompareAndSwap(ctx context.Context, old, v int64) (bool, error) {
 	_, err := c.value.update(ctx, "compare_and_swap", func(now int64) (int64, error) {
 		if now != old {

@@ -235,7 +235,10 @@ func TestChangeRefuses(t *testing.T) {
 			asked := 0
 			_, err := n.Update(t.Context(), func(int64) (int64, error) { asked++; return 0, own })
 			require.ErrorIs(t, err, own)
-			require.Equal(t, 1, asked)
+			require.Equal(t, 2, asked, "the second time of what there is for certain")
+			state, err := n.Inspect(t.Context())
+			require.NoError(t, err)
+			require.False(t, state.Exists)
 		}
 	})
 }

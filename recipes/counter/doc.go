@@ -58,7 +58,8 @@
 // # Cost
 //
 // A change costs two round trips where nobody interferes, and the removal of the mark behind it; one that is beaten a round trip or two
-// more each time, and from the fifth time on a place in line, see package lock. An id costs 1/Block of that. Watch has one watch.
+// more each time, and from the fifth time on a place in line, see package lock. One that is refused, by CompareAndSwap or by the function that
+// was to compute it, costs three and writes nothing. An id costs 1/Block of that. Watch has one watch.
 //
 // # Looking at it
 //

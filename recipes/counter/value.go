@@ -121,7 +121,7 @@ func (v *Value[T]) Set(ctx context.Context, next T) error {
 }
 
 // Update replaces the value by what change makes of it, and returns that. change may be called several times, and does nothing but compute; its
-// error ends Update, changes nothing and is returned. Otherwise Update fails with ctx's cause, with typed.ErrDecode, or with an error
+// error ends Update, changes nothing and is returned, when it was of a value that was there after Update was called. Otherwise Update fails with ctx's cause, with typed.ErrDecode, or with an error
 // of the servers; client.ErrUnknown beside it tells that the change may have been made.
 func (v *Value[T]) Update(ctx context.Context, change func(T) (T, error)) (T, error) {
 	return v.update(ctx, "update", change)
@@ -160,30 +160,41 @@ func (v *Value[T]) change(ctx context.Context, change func(T) (T, error)) (T, er
 // errBeaten tells that others were quicker too often.
 var errBeaten = errors.New("beaten by others")
 
-// try changes the value, or makes it, unless it is beaten so often.
+// try changes the value, or makes it, unless it is beaten so often. What change refuses it is asked once more when the server has caught up,
+// since it may be right but late.
 func (v *Value[T]) try(ctx context.Context, change func(T) (T, error), times int) (T, error) {
-	tries := 0
+	tries, caughtUp := 0, false
 	for {
-		var refused error // by change
-		next, _, err := v.node.Update(ctx, func(now T) (next T, err error) {
+		var refused error
+		ask := func(now T) (next T, err error) {
+			next, refused = change(now)
+			return next, refused
+		}
+		next, _, err := v.node.Update(ctx, func(now T) (T, error) {
 			if tries++; tries > 1 {
 				v.kit.Count(telemetry.CounterConflicts, 1)
 			}
 			if tries > times {
 				return now, errBeaten
 			}
-			next, refused = change(now)
-			return next, refused
+			return ask(now)
 		})
-		switch {
-		case err == nil || refused != nil:
-			return next, err
-		case errors.Is(err, client.ErrNoNode):
-			err = v.create(ctx)
-		case v.again(err):
-			err = nil
+		missing := refused == nil && errors.Is(err, client.ErrNoNode)
+		if missing {
+			next, err = ask(v.initial)
 		}
-		if err != nil {
+		switch {
+		case refused != nil && !caughtUp:
+			tries, caughtUp = max(tries-1, 0), true // nobody has beaten it
+			err = v.client.Sync(ctx, v.Path())
+		case refused != nil:
+			return next, err
+		case missing:
+			err = v.create(ctx)
+		case err == nil:
+			return next, nil
+		}
+		if err != nil && !v.again(err) {
 			return next, err
 		}
 	}
@@ -198,7 +209,7 @@ func (v *Value[T]) again(err error) bool {
 func (v *Value[T]) create(ctx context.Context) error {
 	err := v.node.Create(ctx, v.initial)
 	unknown := errors.Is(err, client.ErrUnknown) && ctx.Err() == nil && !errors.Is(err, client.ErrClosed)
-	if errors.Is(err, client.ErrNodeExists) || unknown || v.again(err) {
+	if errors.Is(err, client.ErrNodeExists) || unknown {
 		return nil
 	}
 	return err
