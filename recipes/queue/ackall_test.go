@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,16 +28,16 @@ func mustTakeUpTo(t *testing.T, q *queue.Queue, n int) []*queue.Delivery {
 func TestAckAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		requests := 0
-		e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{Hooks: client.Hooks{Done: func(client.OperationDone) { requests++ }}}})
+		var requests atomic.Int64
+		e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{Hooks: client.Hooks{Done: func(client.OperationDone) { requests.Add(1) }}}})
 		c := e.Connect(t)
 		q := queue.New(c, path, nil)
 		mustPut(t, q, item("a"), queue.Item{Key: "b"}, item("c"))
 		all := mustTakeUpTo(t, q, 3)
 		synctest.Wait()
-		requests = 0
+		requests.Store(0)
 		require.NoError(t, queue.AckAll(ctx, append(all, all[1]), client.CreateOp("/done", nil, nil)))
-		require.Equal(t, 1, requests)
+		require.EqualValues(t, 1, requests.Load())
 		for _, d := range all {
 			require.ErrorIs(t, context.Cause(d.Context()), queue.ErrFinished)
 		}
