@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	bwclient "github.com/bellwether-zk/bellwether/client"
@@ -46,6 +47,7 @@ func TestQueueWithCurator(t *testing.T) {
 			t.Run("lost priority", func(t *testing.T) { takeWhatCuratorPutsBack(t, curator, server) })
 			t.Run("remove", func(t *testing.T) { removeByID(t, curator, server) })
 			t.Run("without claims", func(t *testing.T) { loseToConsumersWithoutClaims(t, curator, server) })
+			t.Run("simple", func(t *testing.T) { shareSimpleQueue(t, curator, server) })
 			t.Run("journal", func(t *testing.T) { shareQueue(t, curator, startCuratorProgram(t, command, server), server) })
 		})
 	}
@@ -229,6 +231,68 @@ func loseToConsumersWithoutClaims(t *testing.T, curator *curatorContender, serve
 	curator.mustAnswer(t, "done without", "ok")
 	require.ErrorIs(t, d.Ack(ctx, bwclient.CreateOp("/never", nil, nil)), queue.ErrLost)
 	curator.mustAnswer(t, "close without", "closed")
+}
+
+// A SimpleDistributedQueue is ours, too: in order, and each item is had by one, also when both take at the same time.
+func shareSimpleQueue(t *testing.T, curator *curatorContender, server string) {
+	ctx := t.Context()
+	const path, each = "/queues/simple", 60
+	q := queue.New(mustConnect(t, server), path, &queue.Options{Order: queue.Simple, Window: 1})
+	curator.mustAnswer(t, "open simple simple "+path+" - put", "open")
+	for n := range 6 {
+		curator.mustAnswer(t, fmt.Sprint("put simple - ", 2*n), "put")
+		require.NoError(t, q.Put(ctx, queue.Item{Data: fmt.Append(nil, 2*n+1)}))
+	}
+	for n := range 6 {
+		d, err := q.TryPop(ctx)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(2*n), string(d.Data()))
+		curator.mustAnswer(t, "next simple 10000", fmt.Sprint(2*n+1))
+	}
+	_, err := q.TryPop(ctx)
+	require.ErrorIs(t, err, queue.ErrEmpty)
+	curator.mustAnswer(t, "next simple 100", "none")
+
+	got := make(chan string, 2*each)
+	var working sync.WaitGroup
+	working.Go(func() {
+		for n := range each {
+			assert.NoError(t, q.Put(ctx, queue.Item{Data: fmt.Appendf(nil, "go%d", n)}))
+		}
+	})
+	working.Go(func() {
+		out := queue.New(mustConnect(t, server), path, &queue.Options{Order: queue.Simple})
+		for range each {
+			d, err := out.Pop(ctx)
+			if !assert.NoError(t, err) {
+				return
+			}
+			got <- string(d.Data())
+		}
+	})
+	working.Go(func() {
+		for n := range each {
+			answer, err := curator.ask(fmt.Sprintf("put simple - java%d", n))
+			if !assert.NoError(t, err) || !assert.Equal(t, "put", answer) {
+				return
+			}
+			text, err := curator.ask("next simple 10000")
+			if !assert.NoError(t, err) {
+				return
+			}
+			got <- text
+		}
+	})
+	working.Wait()
+	close(got)
+	journal := map[string]bool{}
+	for text := range got {
+		require.False(t, journal[text], "%s is had twice", text)
+		journal[text] = true
+	}
+	require.Len(t, journal, 2*each)
+	require.False(t, journal["none"])
+	require.NoError(t, emptied(q)(ctx))
 }
 
 // Two processes of Java and two clients of ours put and take beside each other: each item is done once.

@@ -81,7 +81,7 @@ func (q *Queue) readOne(life context.Context, s *client.Session, view *client.Cl
 	if err != nil {
 		return nil, err
 	}
-	b, err := decode(data)
+	b, err := q.decode(data)
 	if err != nil {
 		return nil, q.bury(life, s, n, stat, data, wanted)
 	}

@@ -164,7 +164,8 @@ func (d *Delivery) Since() time.Time { return d.since }
 // consumers began does not count.
 func (d *Delivery) Attempt() int { return d.body.note.Attempts }
 
-// Token returns the fencing token: the transaction that made the claim, greater than that of every claim of this item before.
+// Token returns the fencing token: the transaction that made the claim, or that [Queue.Pop] removed the item by, greater than that of every claim of
+// this item before; 0 if nobody knows whether Pop has.
 func (d *Delivery) Token() int64 { return d.token }
 
 // Session returns the session the claim is held in.

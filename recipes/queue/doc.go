@@ -14,7 +14,8 @@
 //
 // To take an item is to claim it: it stays in the queue until it is acknowledged, and is given to the next if the one who has it dies, says
 // that it cannot be done, or takes too long. So an item may be begun more than once; it is finished once. What is done with it in ZooKeeper,
-// given to [Delivery.Ack], is done in the same transaction and so exactly once. What is done elsewhere can use [Delivery.Token].
+// given to [Delivery.Ack], is done in the same transaction and so exactly once. What is done elsewhere can use [Delivery.Token]. Where an item may
+// as well be lost with who has it, [Queue.Pop] takes it without a claim: it is removed first.
 //
 // ZooKeeper is not made for many items: all are in the memory of each server, a node is 1 MiB at most, and so is the list of a queue's names,
 // which is some 40 000 items. [Options].MaxItems keeps a queue from that. Apache's servers of 3.9 give out 2³¹ numbers in a directory and no
@@ -29,6 +30,7 @@
 //	<path>/queue-<0 or 1><8 hex digits><number>    ByPriority, 1 for those from 0 up: DistributedPriorityQueue
 //	<path>/queue-|<milliseconds in hex>|<number>   ByTime, since 1970: DistributedDelayQueue
 //	<path>/queue-|<id>|<number>                    ByID: DistributedIdQueue
+//	<path>/qn-<number>                             Simple: SimpleDistributedQueue
 //	<path>-claims/<name of the item>               ephemeral: a claim, with Options.ID
 //	<path>-later/<milliseconds in hex>|<name>      an item given back for later, but ByTime
 //	<path>-dead/<name with a new number>           a dead letter
@@ -37,9 +39,12 @@
 //	<path>-takers, <path>-putters                  lines of those who wait, see package ticket
 //
 // The data are 0x00010001, then for each record 1, its length in four bytes and its bytes, then 2. Behind that stands what this package notes:
-// JSON with the fields "key", "attempts" and "reason", none of which need be there. Curator does not look there.
+// JSON with the fields "key", "attempts" and "reason", none of which need be there. Curator does not look there. Of a [Simple] queue the data are
+// the item's and nothing else; so there is no place for notes, and no claims, keys, attempts and dead letters: who takes, by Pop, removes first. The
+// queues of kazoo, which have nothing but data either, under other names, are not shared.
 //
-// The first two directories are persistent, as Curator makes them, the others containers. Marks stay until their session ends.
+// The directories of items and claims are persistent, as Curator makes them, the others containers, and so is that of a Simple queue. Marks stay until
+// their session ends.
 //
 // # How it works
 //
@@ -51,7 +56,8 @@
 // take another. A list serves for several items, so an item may be claimed by the time it is read: who sees that it was claimed before asks
 // whether it is, which costs less than to try. To acknowledge is one transaction: remove the claim, the item by its version, and the key, and do
 // what else the caller wants. It fails if the claim is gone, or somebody else has claimed since. Several items can be put, claimed and
-// acknowledged by one transaction each: [Queue.Put], [Queue.TakeUpTo], [AckAll].
+// acknowledged by one transaction each: [Queue.Put], [Queue.TakeUpTo], [AckAll]. To pop is one transaction, which removes the item by its version
+// and fails if it is claimed.
 //
 // Those who find nothing stand in line. The first of them watches items and claims, and knows when the next is due; the others watch the one
 // ahead. So one who waits is woken by what comes, and not all. Those who wait for room stand in another line.
@@ -98,6 +104,7 @@
 //	connection lost during Put, Ack, Nack        the client finds out what has happened, and does it if it has not
 //	session ends during Put, Ack, Nack           client.ErrUnknown, if the transaction was on its way; else Put goes on in the next session
 //	ctx ends during Put, Ack, Nack               client.ErrUnknown; another Ack or Nack finds out
+//	session or ctx ends during Pop               client.ErrUnknown, and the item, if the transaction was on its way; else as Take
 //	ctx ends during Take                         nothing is taken; what was being claimed is given back, and does not count as an attempt
 //	session ends during Take                     it goes on in the next one
 //
@@ -117,11 +124,11 @@
 // # Cost
 //
 // Put is one request, and with MaxItems two. To take and acknowledge is three, the read, the claim and the removal, and three lists, which are
-// asked for at once, for every Options.Window items, or every half a second. Each time somebody else is quicker costs a request or two more: with
-// 16 consumers that do nothing else it is about one for each item. Of items that are put, taken or acknowledged together each costs a request to be
-// read, and no other. A key is one more node in the transactions, and no request. The data go over the network three times, as a
-// claim writes them anew. A delivery that lasts longer than a tenth of a second is watched, by one request more; who finds nothing and waits has
-// eleven more.
+// asked for at once, for every Options.Window items, or every half a second; to pop is two, the read and the removal, and the lists, of which a
+// Simple queue needs one. Each time somebody else is quicker costs a request or two more: with 16 consumers that do nothing else it is about one
+// for each item. Of items that are put, taken or acknowledged together each costs a request to be read, and no other. A key is one more node
+// in the transactions, and no request. The data go over the network three times, as a claim writes them anew. A delivery that lasts longer than
+// a tenth of a second is watched, by one request more; who finds nothing and waits has eleven more.
 //
 // A claim has one watch, and the first of those who wait has two. Whoever has claimed something keeps its session, see client.Session.Keep. An item
 // that is given back for later costs two requests when its time has come.

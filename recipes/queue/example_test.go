@@ -100,3 +100,36 @@ func ExampleDelivery_Ack() {
 	// Output:
 	// 7 sold: Here are your apples.
 }
+
+// A queue that programs of Curator use as a SimpleDistributedQueue. Who pops has removed the item, and is the only one who knows of it.
+func ExampleQueue_Pop() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	readings := queue.New(c, "/readings", &queue.Options{Order: queue.Simple})
+	if err := readings.Put(ctx, queue.Item{Data: []byte("21 °C")}, queue.Item{Data: []byte("22 °C")}); err != nil {
+		log.Fatal(err)
+	}
+	for {
+		d, err := readings.TryPop(ctx)
+		if errors.Is(err, queue.ErrEmpty) {
+			break
+		}
+		if err != nil && !errors.Is(err, client.ErrUnknown) { // it does no harm if another has the same reading
+			log.Fatal(err)
+		}
+		fmt.Println(d.Name(), string(d.Data()))
+	}
+	// Output:
+	// qn-0000000000 21 °C
+	// qn-0000000001 22 °C
+}

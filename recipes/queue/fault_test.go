@@ -26,7 +26,7 @@ var (
 )
 
 // tally is what came of all runs.
-type tally struct{ items, deliveries, acks, unknown, dead, struck int }
+type tally struct{ items, deliveries, acks, pops, unknown, dead, struck int }
 
 // Items among faults of all kinds: each that was put is done once, or is a dead letter, or its producer was told that it does not know; nobody is given
 // what another has; whoever is told that it has done an item has, and the others have not; and nothing is left in the end.
@@ -55,7 +55,7 @@ func TestQueueAmongFaults(t *testing.T) {
 		}
 	}
 	t.Logf("%+v, faults %v", sum, faults)
-	require.Greater(t, sum.acks, 20**faultRuns)
+	require.Greater(t, sum.acks+sum.pops, 20**faultRuns)
 	require.Greater(t, sum.struck, *faultRuns)
 }
 
@@ -63,6 +63,7 @@ func (a *tally) add(b tally) {
 	a.items += b.items
 	a.deliveries += b.deliveries
 	a.acks += b.acks
+	a.pops += b.pops
 	a.unknown += b.unknown
 	a.dead += b.dead
 	a.struck += b.struck
@@ -95,6 +96,7 @@ type record struct {
 	token   int64
 	nacked  int    // for certain
 	done    string // the delivery that has done it
+	popped  error  // errNot, or nil: it was, or why nobody knows
 	perhaps map[string]bool
 }
 
@@ -102,7 +104,7 @@ func newWorld(t *testing.T, seed uint64, faults map[string]int) *world {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := &world{t: t, r: r, faults: faults, sent: map[string]*record{}, forced: map[int64]bool{}, clients: map[*client.Client]bool{}}
 	w.ordered = seed%4 < 2 && r.IntN(2) == 0
-	w.opts = queue.Options{Order: queue.Order(r.IntN(4)), MaxAttempts: 4, Window: 1 + r.IntN(8)}
+	w.opts = queue.Options{Order: queue.Order(r.IntN(5)), MaxAttempts: 4, Window: 1 + r.IntN(8)}
 	if w.ordered {
 		w.opts.Order = queue.FIFO
 	}
@@ -112,7 +114,7 @@ func newWorld(t *testing.T, seed uint64, faults map[string]int) *world {
 	if r.IntN(2) == 0 {
 		w.opts.MaxWork = 4 * time.Second
 	}
-	if !w.ordered && r.IntN(4) == 0 {
+	if !w.ordered && w.opts.Order != queue.Simple && r.IntN(4) == 0 {
 		w.shards = 3
 	}
 	servers := 1 + 2*int(seed%2)
@@ -251,7 +253,7 @@ func (w *world) produce(who int, c *client.Client, r *rand.Rand) {
 			case queue.ByID:
 				item.ID = fmt.Sprint(r.IntN(3))
 			}
-			if r.IntN(3) == 0 {
+			if w.opts.Order != queue.Simple && r.IntN(3) == 0 {
 				item.Key = string(item.Data)
 			}
 			items = append(items, item)
@@ -259,7 +261,7 @@ func (w *world) produce(who int, c *client.Client, r *rand.Rand) {
 		}
 		w.mu.Lock()
 		for _, item := range items {
-			w.sent[string(item.Data)] = &record{put: client.ErrUnknown, perhaps: map[string]bool{}} // it may be taken before Put returns
+			w.sent[string(item.Data)] = &record{put: client.ErrUnknown, popped: errNot, perhaps: map[string]bool{}} // it may be taken before Put returns
 		}
 		w.mu.Unlock()
 		ctx, cancel := context.WithTimeout(w.t.Context(), w.upTo(r, time.Minute))
@@ -285,6 +287,12 @@ func (w *world) consume(stop context.Context, c *client.Client, r *rand.Rand) {
 		ctx, cancel := stop, context.CancelFunc(func() {})
 		if !w.ordered {
 			ctx, cancel = context.WithTimeout(stop, w.upTo(r, 20*time.Second))
+		}
+		if p, ok := q.(*queue.Queue); ok && !w.ordered && (w.opts.Order == queue.Simple || r.IntN(4) == 0) {
+			w.pop(ctx, p)
+			cancel()
+			time.Sleep(w.upTo(r, 3*time.Second))
+			continue
 		}
 		n := 1
 		if r.IntN(4) == 0 && !w.ordered {
@@ -319,6 +327,48 @@ func (w *world) consume(stop context.Context, c *client.Client, r *rand.Rand) {
 	}
 }
 
+// errNot is of what was not popped.
+var errNot = errors.New("not popped")
+
+// pop removes an item, which nobody else may have.
+func (w *world) pop(ctx context.Context, q *queue.Queue) {
+	d, err := q.Pop(ctx)
+	if d == nil {
+		if ctx.Err() == nil || errors.Is(err, client.ErrUnknown) {
+			w.t.Error("pop", err)
+		}
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	rec := w.sent[string(d.Data())]
+	switch {
+	case rec == nil || rec.put != nil && !errors.Is(rec.put, client.ErrUnknown):
+		w.t.Errorf("%q was not put, and popped", d.Data())
+		return
+	case err != nil && !errors.Is(err, client.ErrUnknown):
+		w.t.Errorf("pop %q: %v", d.Data(), err)
+	case err == nil && rec.popped == nil:
+		w.t.Errorf("%q is popped twice", d.Data())
+	case err == nil && d.Token() <= rec.token:
+		w.t.Errorf("%q: token %d after %d", d.Data(), d.Token(), rec.token)
+	case err == nil && rec.holder != nil && !w.forced[rec.token] && !w.forced[rec.holder.Session().ID()]:
+		select {
+		case <-rec.holder.Context().Done():
+		default:
+			w.t.Errorf("%q is popped while %v has it", d.Data(), rec.holder.Session())
+		}
+	}
+	if err == nil {
+		w.pops++
+	} else {
+		w.unknown++
+	}
+	if err == nil || rec.popped != nil {
+		rec.popped = err
+	}
+}
+
 // began checks that an item may be given out.
 func (w *world) began(d *queue.Delivery) {
 	w.mu.Lock()
@@ -334,7 +384,7 @@ func (w *world) began(d *queue.Delivery) {
 		return
 	case rec.put != nil && !errors.Is(rec.put, client.ErrUnknown):
 		w.t.Errorf("%q was not put: %v", d.Data(), rec.put)
-	case rec.done != "":
+	case rec.done != "" || rec.popped == nil:
 		w.t.Errorf("%q is given out when it is done", d.Data())
 	case d.Token() <= rec.token:
 		w.t.Errorf("%q: token %d after %d", d.Data(), d.Token(), rec.token)
@@ -635,7 +685,9 @@ func (w *world) check(admin *client.Client) {
 		switch {
 		case done && buried:
 			w.t.Errorf("%s is done, and a dead letter", name)
-		case rec.put == nil && !done && !buried:
+		case rec.popped == nil && (done || buried):
+			w.t.Errorf("%s is popped, and done or a dead letter", name)
+		case rec.put == nil && !done && !buried && rec.popped == errNot:
 			w.t.Errorf("%s is lost", name)
 		case rec.put != nil && !errors.Is(rec.put, client.ErrUnknown) && (done || buried):
 			w.t.Errorf("%s is there, and was not put: %v", name, rec.put)

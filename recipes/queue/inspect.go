@@ -93,7 +93,7 @@ func (q *Queue) inspect(ctx context.Context, st *State, path string, n name, lat
 		return err
 	}
 	e := Entry{Name: n.text, Since: stat.Ctime, Later: later}
-	b, err := decode(data)
+	b, err := q.decode(data)
 	if err != nil {
 		b, e.Reason = &body{}, err.Error()
 	} else {

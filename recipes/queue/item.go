@@ -56,6 +56,22 @@ type note struct {
 	Reason   string `json:"reason,omitempty"`   // why it was not done the last time
 }
 
+// encode gives the data as they stand in a node of the queue.
+func (q *Queue) encode(b *body) []byte {
+	if q.opts.Order == Simple {
+		return b.records[0]
+	}
+	return b.encode()
+}
+
+// decode reads the data of a node of the queue.
+func (q *Queue) decode(data []byte) (*body, error) {
+	if q.opts.Order == Simple {
+		return &body{records: [][]byte{data}}, nil
+	}
+	return decode(data)
+}
+
 // encode gives the data as they stand in the node.
 func (b *body) encode() []byte {
 	size := 5

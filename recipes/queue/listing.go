@@ -48,9 +48,13 @@ func (l *listing) wait(ctx, place context.Context, changed <-chan struct{}) erro
 		defer timer.Stop()
 		due = timer.C
 	}
+	var claims <-chan struct{}
+	if l.claims.watch != nil {
+		claims = l.claims.watch.Done()
+	}
 	select {
 	case <-l.items.watch.Done():
-	case <-l.claims.watch.Done():
+	case <-claims:
 	case <-due:
 	case <-changed:
 	case <-place.Done():
@@ -69,8 +73,10 @@ func (q *Queue) look(ctx context.Context, view *client.Client) (*listing, error)
 		asking sync.WaitGroup
 	)
 	asking.Go(func() { l.items.names, errs[0] = q.items.children(ctx, view) }) // each ends with its answer
-	asking.Go(func() { l.claims.names, errs[1] = q.claims.children(ctx, view) })
-	asking.Go(func() { l.later, errs[2] = q.later.children(ctx, view) })
+	if q.opts.Order != Simple {
+		asking.Go(func() { l.claims.names, errs[1] = q.claims.children(ctx, view) })
+		asking.Go(func() { l.later, errs[2] = q.later.children(ctx, view) })
+	}
 	asking.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
@@ -88,8 +94,8 @@ func (q *Queue) lookAgain(ctx context.Context, view *client.Client, former *list
 	var (
 		errs   [2]error
 		asking sync.WaitGroup
-		claims = !l.claims.lasts() // asked once: what changes from now on wakes who waits
-		later  = claims || !former.next.IsZero() && !time.Now().Before(former.next)
+		claims = q.opts.Order != Simple && !l.claims.lasts() // asked once: what changes from now on wakes who waits
+		later  = claims || former != nil && !former.next.IsZero() && !time.Now().Before(former.next)
 	)
 	if !l.items.lasts() {
 		asking.Go(func() { l.items.names, l.items.watch, errs[0] = q.items.childrenW(ctx, view) }) // each ends with its answer

@@ -18,10 +18,19 @@ const (
 	ByPriority              // the smallest [Item].Priority first, and first in, first out among equals (DistributedPriorityQueue)
 	ByTime                  // the earliest [Item].At first, and none before its time (DistributedDelayQueue)
 	ByID                    // first in, first out, and [Queue.Remove] finds an item by its [Item].ID (DistributedIdQueue)
+
+	// Simple is first in, first out, for who shares a queue with SimpleDistributedQueue: nothing but data, and no claims, since Curator's consumers
+	// would not respect them; so items are taken by [Queue.Pop] and not by Take, and have no Key.
+	Simple
 )
 
 // mark opens the name of each item.
-const mark = "queue-"
+func (o Order) mark() string {
+	if o == Simple {
+		return "qn-"
+	}
+	return "queue-"
+}
 
 // A name is an item's node name, taken apart.
 type name struct {
@@ -35,7 +44,7 @@ type name struct {
 
 // prefix is the name of a new item but for its number.
 func (o Order) prefix(i *Item) string {
-	switch o {
+	switch mark := o.mark(); o {
 	case ByPriority:
 		sign := 1
 		if i.Priority < 0 {
@@ -46,8 +55,9 @@ func (o Order) prefix(i *Item) string {
 		return fmt.Sprintf("%s|%08X|", mark, max(i.At.UnixMilli(), 0))
 	case ByID:
 		return mark + "|" + idInName(i.ID) + "|"
+	default:
+		return mark
 	}
-	return mark
 }
 
 // idInName is an id as it stands in names, and with it what is the same id.
@@ -56,7 +66,7 @@ func idInName(id string) string { return strings.NewReplacer("/", "_", "|", "_")
 // parse reads a name. What does not begin as items do, or has no number, is not ok. Where the part that the order is about is missing, as in what
 // Curator puts back into a priority queue, it is zero.
 func (o Order) parse(text string) (name, bool) {
-	rest, ok := strings.CutPrefix(text, mark)
+	rest, ok := strings.CutPrefix(text, o.mark())
 	if !ok {
 		return name{}, false
 	}
@@ -100,8 +110,8 @@ func cutNumber(s string) (head string, number int32, ok bool) {
 
 // stem is the name without its number: the prefix of one that is to stand in the same place of the order.
 func (n name) stem() string {
-	head, _, _ := cutNumber(strings.TrimPrefix(n.text, mark))
-	return mark + head
+	head, _, _ := cutNumber(strings.TrimPrefix(n.text, n.order.mark()))
+	return n.order.mark() + head
 }
 
 // before orders names, negative where a is given out first. Numbers wrap: they are compared by serial arithmetic.
@@ -136,5 +146,5 @@ func laterName(at time.Time, item string) string {
 func parseLater(text string) (at time.Time, item string, ok bool) {
 	head, item, ok := strings.Cut(text, "|")
 	ms, err := strconv.ParseInt(head, 16, 64)
-	return time.UnixMilli(ms), item, ok && err == nil && strings.HasPrefix(item, mark)
+	return time.UnixMilli(ms), item, ok && err == nil && strings.HasPrefix(item, FIFO.mark())
 }

@@ -25,6 +25,7 @@ func TestNames(t *testing.T) {
 		{ByTime, Item{}, "queue-|00000000|"},
 		{ByID, Item{ID: "a/b|c"}, "queue-|a_b_c|"},
 		{ByID, Item{}, "queue-||"},
+		{Simple, Item{}, "qn-"},
 	} {
 		require.Equal(t, c.prefix, c.order.prefix(&c.item))
 		for number, text := range map[int32]string{7: "0000000007", 1<<31 - 1: "2147483647", -1 << 31: "-2147483648"} {

@@ -80,7 +80,7 @@ func (q *Queue) putParts(items []Item) ([]part, error) {
 			parts = append(parts, q.createKey(item.Key))
 		}
 		b := body{records: [][]byte{item.Data}, note: note{Key: item.Key}}
-		parts = append(parts, q.createItem(q.opts.Order.prefix(item), b.encode()))
+		parts = append(parts, q.createItem(q.opts.Order.prefix(item), q.encode(&b)))
 	}
 	return parts, nil
 }
@@ -90,8 +90,10 @@ func (o Order) refuses(i *Item) error {
 	switch {
 	case len(i.Data)+len(i.Key)+len(i.ID) > maxData:
 		return fmt.Errorf("%w: an item of %d bytes", client.ErrTooLarge, len(i.Data)+len(i.Key)+len(i.ID))
-	case o < FIFO || o > ByID:
+	case o < FIFO || o > Simple:
 		return fmt.Errorf("%w: no such order: %d", client.ErrBadArguments, o)
+	case o == Simple && i.Key != "":
+		return fmt.Errorf("%w: an item with a key, in a queue of nothing but data", client.ErrBadArguments)
 	case o != ByPriority && i.Priority != 0:
 		return fmt.Errorf("%w: an item with a priority, in a queue that has none", client.ErrBadArguments)
 	case o != ByTime && !i.At.IsZero():

@@ -32,6 +32,7 @@ var (
 var (
 	errAcked     = fmt.Errorf("%w: acknowledged", ErrFinished)
 	errGivenBack = fmt.Errorf("%w: given back", ErrFinished)
+	errPopped    = fmt.Errorf("%w: popped", ErrFinished)
 )
 
 // measured is how queues are seen.
@@ -127,6 +128,9 @@ func newQueue(c *client.Client, path, beside, keys string, opts *Options) *Queue
 	q.stock = newStock(q.opts.Window)
 	acl := q.opts.ACL
 	q.items = directory{path, client.Persistent, acl} // as Curator makes these two, which relies on them to stay
+	if q.opts.Order == Simple {
+		q.items.mode = client.Container
+	}
 	q.claims = directory{q.opts.Claims, client.Persistent, acl}
 	q.later = directory{beside + "-later", client.Container, acl}
 	q.dead = directory{beside + "-dead", client.Container, acl}

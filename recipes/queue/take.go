@@ -41,6 +41,9 @@ func (q *Queue) TakeUpTo(ctx context.Context, n int) ([]*Delivery, error) {
 }
 
 func (q *Queue) take(ctx context.Context, n int, wait bool) ([]*Delivery, error) {
+	if q.opts.Order == Simple {
+		return nil, q.failed("take", fmt.Errorf("%w: the queue has no claims", client.ErrBadArguments))
+	}
 	seeing, seen := q.kit.Wait(ctx, &measured, q.items.path)
 	all, err := q.takeInAny(seeing, n, wait)
 	if err != nil {

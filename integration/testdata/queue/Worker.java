@@ -19,14 +19,16 @@ import org.apache.curator.framework.recipes.queue.MultiItem;
 import org.apache.curator.framework.recipes.queue.QueueBuilder;
 import org.apache.curator.framework.recipes.queue.QueueConsumer;
 import org.apache.curator.framework.recipes.queue.QueueSerializer;
+import org.apache.curator.framework.recipes.queue.SimpleDistributedQueue;
 import org.apache.curator.framework.state.ConnectionState;
 import org.apache.curator.retry.RetryNTimes;
 
 /**
  * Curator's queues, steered line by line; the end of the input ends the program. Each line has one answer:
  *
- * open NAME KIND PATH LOCK-PATH HOW   a queue, of a KIND fifo, priority, delay or id; LOCK-PATH is - for none. HOW: put (no consumer),
+ * open NAME KIND PATH LOCK-PATH HOW   a queue, of a KIND fifo, priority, delay, id or simple; LOCK-PATH is - for none. HOW: put (no consumer),
  *                                     step (a consumer that waits to be told of each item what to do) or all (one that does all): "open"
+ *                                     A simple one has no consumer: next takes an item out of it.
  * put NAME ARGUMENT TEXT...           ARGUMENT is the priority, the time in milliseconds since 1970, or the id; several TEXTs become one node: "put"
  * next NAME MILLIS                    the item a consumer that steps has come to, or "none"
  * done NAME, fail NAME                what that consumer does with it: "ok"
@@ -60,7 +62,9 @@ public class Worker {
         public void stateChanged(CuratorFramework client, ConnectionState state) {}
 
         void put(String argument, List<String> texts) throws Exception {
-            if (queue instanceof DistributedPriorityQueue) {
+            if (queue instanceof SimpleDistributedQueue) {
+                ((SimpleDistributedQueue) queue).offer(text.serialize(texts.get(0)));
+            } else if (queue instanceof DistributedPriorityQueue) {
                 DistributedPriorityQueue<String> q = priority();
                 q.put(texts.get(0), Integer.parseInt(argument));
                 q.flushPuts(20, TimeUnit.SECONDS);
@@ -80,6 +84,14 @@ public class Worker {
                 fifo().put(texts.get(0));
                 fifo().flushPuts(20, TimeUnit.SECONDS);
             }
+        }
+
+        String next(long millis) throws Exception {
+            if (queue instanceof SimpleDistributedQueue) {
+                byte[] data = ((SimpleDistributedQueue) queue).poll(millis, TimeUnit.MILLISECONDS);
+                return data == null ? null : text.deserialize(data);
+            }
+            return come.poll(millis, TimeUnit.MILLISECONDS);
         }
 
         @SuppressWarnings("unchecked")
@@ -140,7 +152,7 @@ public class Worker {
                 q.put(words[2], List.of(words).subList(3, words.length));
                 return "put";
             case "next":
-                String next = q.come.poll(Long.parseLong(words[2]), TimeUnit.MILLISECONDS);
+                String next = q.next(Long.parseLong(words[2]));
                 return next == null ? "none" : next;
             case "remove":
                 return String.valueOf(q.id().remove(words[2]));
@@ -157,6 +169,10 @@ public class Worker {
     static Opened open(CuratorFramework client, String kind, String path, String lockPath, String how) throws Exception {
         Opened q = new Opened();
         q.how = how;
+        if (kind.equals("simple")) {
+            q.queue = new SimpleDistributedQueue(client, path);
+            return q;
+        }
         QueueBuilder<String> builder = QueueBuilder.builder(client, how.equals("put") ? null : q, text, path);
         if (!lockPath.equals("-")) {
             builder = builder.lockPath(lockPath);
