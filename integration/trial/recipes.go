@@ -9,6 +9,7 @@ func Recipes() []Subject {
 		{Name: "rwmutex", Users: 4, New: func() Recipe { return rwMutex{} }, Leaves: []string{"register"}},
 		{Name: "semaphore", Users: 4, New: newSemaphore},
 		{Name: "multi", Users: 3, New: func() Recipe { return multi{} }, Leaves: []string{"register-*"}},
+		{Name: "lease", Users: 3, New: func() Recipe { return tenancy{} }, Leaves: []string{"register", "lease", "lease/lease_*"}},
 		{Name: "latch", Users: 3, New: func() Recipe { return &election{leader.LatchLayout} }, Leaves: []string{"register"}},
 		{Name: "selector", Users: 3, New: func() Recipe { return &election{leader.SelectorLayout} }, Leaves: []string{"register"}},
 		{Name: "barrier", Users: 3, New: func() Recipe { return &gate{} }, Leaves: []string{"gate"}},
