@@ -20,6 +20,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
 	"github.com/bellwether-zk/bellwether/recipes/discovery"
 )
@@ -64,6 +65,7 @@ type world struct {
 	t        *testing.T
 	r        *rand.Rand
 	e        *ensembletest.Ensemble
+	maker    *trouble.Maker
 	admin    *client.Client
 	live     []*process
 	watchers []*watcher
@@ -115,6 +117,7 @@ func (w *world) run() {
 		w.look(i)
 	}
 	for range 3 {
+		w.maker = trouble.New(w.e, w.r)
 		for range 12 {
 			w.act()
 			time.Sleep(w.upTo(5 * time.Second))
@@ -237,16 +240,16 @@ func (x *watcher) listen(t *testing.T, pause time.Duration) {
 	}
 }
 
-// act lets somebody wish something, or something go wrong.
+// act lets somebody wish something, or something break, or somebody do harm.
 func (w *world) act() {
 	n := w.r.IntN(len(w.live))
 	p := w.live[n]
 	x := p.wishes[w.r.IntN(len(p.wishes))]
 	c := w.clients[w.r.IntN(len(w.clients))]
-	server := w.e.Servers()[w.r.IntN(len(w.e.Servers()))]
-	later := func(f func()) { time.AfterFunc(w.upTo(15*time.Second), f) }
-	ops := []proxy.Op{proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpGetChildren, proxy.OpMulti, proxy.OpSync, proxy.OpSetData}
-	op := ops[w.r.IntN(len(ops))]
+	if w.r.IntN(2) == 0 {
+		w.maker.Strike(c)
+		return
+	}
 	kinds := []struct {
 		name string
 		do   func()
@@ -266,32 +269,6 @@ func (w *world) act() {
 			w.start(n)
 		}},
 		{"ill", func() { p.ill.Store(!p.ill.Load()) }},
-		{"drop", func() { w.e.Drop(c) }},
-		{"cut client", func() { w.e.CutClient(c); later(w.e.Heal) }},
-		{"cut from leader", func() {
-			if len(w.e.Servers()) > 1 {
-				w.e.CutFromLeader(server.ID())
-				later(w.e.Heal)
-			}
-		}},
-		{"partition", func() { w.e.Partition([]int{server.ID()}); later(w.e.Heal) }},
-		{"pause", func() {
-			if server.Running() {
-				server.Pause()
-				later(server.Resume)
-			}
-		}},
-		{"kill", func() {
-			if server.Running() {
-				server.Kill()
-				later(func() { _ = server.Restart(context.Background()) })
-			}
-		}},
-		{"lost reply", func() { w.e.Proxy(c).Lose(proxy.Reply(op, "")) }},
-		{"lost request", func() { w.e.Proxy(c).Lose(proxy.Request(op, "")) }},
-		{"lost event", func() { w.e.Proxy(c).Lose(proxy.Event("")) }},
-		{"frozen", func() { later(w.e.Proxy(c).Freeze(proxy.Reply(proxy.OpAll, "").Always()).End) }},
-		{"late", func() { later(w.e.Proxy(c).Delay(proxy.Reply(op, "").Always(), w.upTo(time.Second)).End) }},
 		{"removed", func() { _ = w.admin.Delete(w.soon(), w.anyPath(x), client.AnyVersion) }},
 		{"overwritten", func() { _, _ = w.admin.Set(w.soon(), w.anyPath(x), []byte("{"), client.AnyVersion) }},
 		{"replaced", func() {
@@ -300,7 +277,6 @@ func (w *world) act() {
 			w.taken[path] = true // who had it waits for the end of that
 		}},
 		{"expired", func() { _ = w.e.ExpireSession(w.soon(), c.Session().ID()) }},
-		{"swept", func() { _, _ = w.e.Sweep(w.soon()) }},
 		{"foreign", func() {
 			_, _ = w.admin.Create(w.soon(), foreign, []byte("no JSON"), &client.CreateOptions{Parents: client.ContainerParents})
 		}},
@@ -348,18 +324,10 @@ func (w *world) mustOwn() {
 func (w *world) heal() {
 	time.Sleep(15 * time.Second) // what was to end by itself has
 	w.bury()
-	for _, c := range w.clients {
-		w.e.Proxy(c).Heal()
+	require.NoError(w.t, w.maker.End(w.t.Context()))
+	for what, n := range w.maker.Struck() {
+		w.done[what] += n
 	}
-	for _, s := range w.e.Servers() {
-		s.Resume()
-		if !s.Running() {
-			require.NoError(w.t, s.Restart(w.t.Context()))
-		}
-	}
-	w.e.Heal()
-	_, err := w.e.WaitLeader(w.t.Context())
-	require.NoError(w.t, err)
 	for path := range w.taken {
 		w.release(path)
 	}
