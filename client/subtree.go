@@ -103,7 +103,7 @@ type treeWatch struct {
 	reading sync.WaitGroup
 	under   int       // how many reads are under way
 	awake   woken     // watches that have fired
-	behind  bool      // another session begins, whose server may not know yet what was seen already
+	session *Session  // that is read in: its server knows all that was seen in those before
 	since   time.Time // when it was last begun to read everything
 }
 
@@ -146,11 +146,11 @@ func (w *treeWatch) run(ctx context.Context, yield func(TreeChange, error) bool)
 
 // send begins as many reads as may be under way.
 func (w *treeWatch) send(ctx context.Context) error {
-	if w.behind && len(w.subtree.wants) > 0 {
-		if err := w.c.Sync(ctx, w.subtree.root.path); err != nil {
-			return err
-		}
-		w.behind = false
+	if len(w.subtree.wants) == 0 {
+		return nil
+	}
+	if err := w.attach(ctx); err != nil {
+		return err
 	}
 	for len(w.subtree.wants) > 0 && w.under < cap(w.results) {
 		l, more := w.subtree.wants[0], w.subtree.wants[1:]
@@ -159,7 +159,29 @@ func (w *treeWatch) send(ctx context.Context) error {
 			continue
 		}
 		w.under++
-		w.reading.Go(func() { w.results <- w.read(ctx, l) }) // ends with the answer, or ctx
+		session := w.session
+		w.reading.Go(func() { w.results <- w.read(ctx, session, l) }) // ends with the answer, or with session or ctx
+	}
+	return nil
+}
+
+// attach has a session to read in. A server does not go back in a session, but that of another one may be behind what was seen already, and is
+// brought to know that first. So no read goes on in the next session.
+func (w *treeWatch) attach(ctx context.Context) error {
+	for w.session == nil || w.session.Err() != nil {
+		s, err := w.c.AwaitSession(ctx)
+		if err != nil {
+			return err
+		}
+		if w.session != nil {
+			err = w.c.In(s).Sync(ctx, w.subtree.root.path)
+		}
+		switch {
+		case err == nil:
+			w.session = s
+		case s.Err() == nil:
+			return err
+		}
 	}
 	return nil
 }
@@ -167,6 +189,7 @@ func (w *treeWatch) send(ctx context.Context) error {
 // seen is what a read has brought.
 type seen struct {
 	look  look
+	in    *Session
 	data  []byte
 	names []string
 	found bool
@@ -175,15 +198,16 @@ type seen struct {
 	err   error
 }
 
-func (w *treeWatch) read(ctx context.Context, l look) seen {
-	r := seen{look: l, found: true}
+func (w *treeWatch) read(ctx context.Context, in *Session, l look) seen {
+	r := seen{look: l, in: in, found: true}
+	c := w.c.In(in)
 	switch l.kind {
 	case watchData:
-		r.data, r.stat, r.watch, r.err = w.c.GetW(ctx, l.node.path)
+		r.data, r.stat, r.watch, r.err = c.GetW(ctx, l.node.path)
 	case watchChildren:
-		r.names, r.stat, r.watch, r.err = w.c.ChildrenW(ctx, l.node.path)
+		r.names, r.stat, r.watch, r.err = c.ChildrenW(ctx, l.node.path)
 	case watchExists:
-		r.stat, r.found, r.watch, r.err = w.c.ExistsW(ctx, l.node.path)
+		r.stat, r.found, r.watch, r.err = c.ExistsW(ctx, l.node.path)
 	}
 	if isNoNode(r.err) {
 		r.found, r.err = false, nil
@@ -193,7 +217,13 @@ func (w *treeWatch) read(ctx context.Context, l look) seen {
 
 // take hands a read to the subtree, and listens to the watch that was set with it.
 func (w *treeWatch) take(r seen) error {
-	if r.err != nil && !errors.Is(r.err, ErrNoAuth) {
+	switch {
+	case r.err == nil || errors.Is(r.err, ErrNoAuth):
+	case r.in.Err() != nil: // what ends all of it is found when the next one is awaited
+		w.since = time.Now()
+		w.subtree.again(r.look)
+		return nil
+	default:
 		return r.err
 	}
 	if n := w.subtree.take(r); n != nil {
@@ -205,9 +235,7 @@ func (w *treeWatch) take(r seen) error {
 // wake has read again what the watches that have fired were set on.
 func (w *treeWatch) wake() {
 	for _, a := range w.awake.all() {
-		over := a.signal.err != nil
-		again := over || a.signal.event.Type == EventReconnected
-		w.behind = w.behind || over
+		again := a.signal.err != nil || a.signal.event.Type == EventReconnected
 		if again {
 			w.since = time.Now()
 		}
@@ -361,6 +389,15 @@ func (t *subtree) wake(l look, by *signal, again bool) {
 	n.armed[l.kind] = nil
 	if l.kind != watchExists || !n.told { // else its data are watched
 		t.want(n, l.kind)
+	}
+}
+
+// again wants a read that was not answered before its session was over, as all that was seen in that is to be read again.
+func (t *subtree) again(l look) {
+	t.stale = true
+	l.node.looking[l.kind] = false
+	if !l.node.gone {
+		t.want(l.node, l.kind)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 )
 
 // said runs a loop over a subtree in the background and returns what it has said since the last call, when nothing happens any more.
@@ -106,6 +107,42 @@ func TestWatchTree(t *testing.T) {
 		cancel()
 		require.Equal(t, []string{"error"}, all())
 		require.Equal(t, []string{"error"}, top())
+	})
+}
+
+// What is read of another session is told when its server has been brought to know what was seen in the one before, and not earlier: also
+// what was asked for before that session ended.
+func TestWatchTreeDoesNotGoBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 3, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		mustCreate(t, c, "/r", nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		all := said(t, ctx, c.WatchTree(ctx, "/r", nil))
+		require.Equal(t, []string{"added /r data", "current /r"}, all())
+
+		asked := e.Proxy(c).Freeze(proxy.Reply(proxy.OpGetData, "").Always())
+		_, err := other.Set(t.Context(), "/r", []byte("new"), 0)
+		require.NoError(t, err)
+		require.Empty(t, all(), "the answer is on its way")
+		old := c.Session()
+		e.CutClient(c)
+		<-old.Context().Done()
+		asked.End()
+		sync := e.Proxy(c).Lose(proxy.Request(proxy.OpSync, "").Always())
+		reads := e.Proxy(c).Delay(proxy.Request(proxy.OpGetData, "").Always(), 0)
+		e.Heal()
+		_, err = c.AwaitSession(t.Context())
+		require.NoError(t, err)
+		time.Sleep(10 * time.Second)
+		require.Positive(t, sync.Strikes())
+		require.Zero(t, reads.Strikes())
+		require.Empty(t, all())
+		sync.End()
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"changed /r new", "current /r"}, all())
+		cancel()
+		require.Equal(t, []string{"error"}, all())
 	})
 }
 
