@@ -130,7 +130,7 @@ func TestTwoAtWork(t *testing.T) {
 	}
 }
 
-// A consumer whose claim was removed, and who has not heard of it, does not finish what another has now, nor take it from him: neither one of ours,
+// Q5: a consumer whose claim was removed, and who has not heard of it, is told so, and does not finish what another has now, nor take it from him: neither one of ours,
 // whose claim has the same name and version, nor one of Curator's, who does not write the item.
 func TestFinishWithoutClaim(t *testing.T) {
 	for name, finish := range map[string]func(ctx context.Context, d *queue.Delivery) error{
@@ -169,6 +169,113 @@ func TestFinishWithoutClaim(t *testing.T) {
 					require.NoError(t, second.Ack(ctx))
 				}
 			})
+		})
+	}
+}
+
+// Q5: what has vanished in the hands of its consumer is not done, whatever he does; nothing of it is left, and he is given the next.
+func TestItemVanishes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		q := queue.New(c, path, nil)
+		finishes := []func(d *queue.Delivery) error{
+			func(d *queue.Delivery) error { return d.Ack(ctx) },
+			func(d *queue.Delivery) error { return queue.AckAll(ctx, []*queue.Delivery{d}) },
+			func(d *queue.Delivery) error { return d.Nack(ctx, time.Minute, nil) },
+			func(d *queue.Delivery) error { return d.Release(ctx) },
+		}
+		for i, finish := range finishes {
+			mustPut(t, q, item("%d", i), item("next"))
+			d := mustTake(t, q)
+			require.NoError(t, c.Delete(ctx, path+"/"+d.Name(), client.AnyVersion))
+			require.ErrorIs(t, finish(d), queue.ErrLost, i)
+			names, _, err := c.Children(ctx, path+"-claims")
+			require.NoError(t, err)
+			require.Empty(t, names)
+			next := mustTake(t, q)
+			require.Equal(t, "next", string(next.Data()))
+			require.NoError(t, next.Ack(ctx))
+		}
+		require.NoError(t, c.Close())
+		mustBeGone(t, e)
+	})
+}
+
+// Q4: an item keeps its priority however it comes back.
+func TestGivenBackWithItsPriority(t *testing.T) {
+	ctx := context.Background()
+	for name, giveBack := range map[string]func(e *ensembletest.Ensemble, c *client.Client, d *queue.Delivery) error{
+		"nack": func(_ *ensembletest.Ensemble, _ *client.Client, d *queue.Delivery) error { return d.Nack(ctx, 0, nil) },
+		"later": func(_ *ensembletest.Ensemble, _ *client.Client, d *queue.Delivery) error {
+			return d.Nack(ctx, time.Second, nil)
+		},
+		"release": func(_ *ensembletest.Ensemble, _ *client.Client, d *queue.Delivery) error { return d.Release(ctx) },
+		"too long": func(_ *ensembletest.Ensemble, _ *client.Client, d *queue.Delivery) error {
+			<-d.Context().Done()
+			return nil
+		},
+		"death": func(e *ensembletest.Ensemble, c *client.Client, _ *queue.Delivery) error { return e.Expire(ctx, c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := ensembletest.Start(t, 1, nil)
+				c := e.Connect(t)
+				o := &queue.Options{Order: queue.ByPriority, MaxWork: time.Hour}
+				q, other := queue.New(c, path, o), queue.New(e.Connect(t), path, o)
+				mustPut(t, q, queue.Item{Priority: 7})
+				require.NoError(t, giveBack(e, c, mustTake(t, q)))
+				mustPut(t, other, queue.Item{Priority: 9}, queue.Item{Priority: 3}, queue.Item{Priority: -1})
+				time.Sleep(time.Minute)
+				for _, priority := range []int32{-1, 3, 7, 9} {
+					d := mustTake(t, other)
+					require.Equal(t, priority, d.Item().Priority)
+					require.NoError(t, d.Ack(t.Context()))
+				}
+			})
+		})
+	}
+}
+
+// Q1: an item of several records is given out again with all of them, and done with all of them.
+func TestSeveralRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c := e.Connect(t)
+		q := queue.New(c, path, nil)
+		require.NoError(t, q.Make(ctx))
+		data := []byte("\x00\x01\x00\x01\x01\x00\x00\x00\x01a\x01\x00\x00\x00\x00\x01\x00\x00\x00\x02bc\x02") // as Curator's putMulti has it
+		_, err := c.Create(ctx, path+"/queue-", data, &client.CreateOptions{Mode: client.PersistentSequential})
+		require.NoError(t, err)
+		for attempt := 1; attempt <= 2; attempt++ {
+			d := mustTake(t, q)
+			require.Equal(t, attempt, d.Attempt())
+			require.Equal(t, [][]byte{[]byte("a"), {}, []byte("bc")}, d.Records())
+			require.Equal(t, "a", string(d.Data()))
+			require.NoError(t, d.Nack(ctx, 0, nil))
+		}
+		require.Len(t, mustPop(t, q).Records(), 3)
+		require.NoError(t, c.Close())
+		mustBeGone(t, e)
+	})
+}
+
+// Q2: several items that are put at once are there once, and their producer knows it, whatever is lost.
+func TestPutSeveralAmongLosses(t *testing.T) {
+	for way, fail := range waysToFail {
+		synctest.Test(t, func(t *testing.T) {
+			e := ensembletest.Start(t, 1, nil)
+			c := e.Connect(t)
+			q := queue.New(c, path, nil)
+			mustPut(t, q, item("first"))
+			f := fail(e.Proxy(c), proxy.OpMulti, 0)
+			mustPut(t, q, item("a"), queue.Item{Key: "b"}, item("c"))
+			require.Equal(t, 1, f.Strikes(), way)
+			n, err := q.Len(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, 4, n, way)
 		})
 	}
 }

@@ -430,6 +430,7 @@ func TestPutUntilKnown(t *testing.T) {
 	}
 }
 
+// Q4: what fails again and again, and what nobody can read, is neither given out for ever nor thrown away.
 func TestDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
