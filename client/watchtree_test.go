@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,5 +276,54 @@ func TestQueued(t *testing.T) {
 		for range client.Queued(t.Context(), follow, nil) {
 			break // and nothing is left
 		}
+	})
+}
+
+// While directories are deleted and made again, with all that is in them, nothing comes twice.
+func TestWatchTreeOfDirectoriesMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		r := rand.New(rand.NewPCG(seed, 8))
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		told := make(map[int64]int) // how often the node of a transaction was added
+		removed := 0
+		done := make(chan struct{})
+		go func() { // ends with ctx
+			defer close(done)
+			for change, err := range c.WatchTree(ctx, "/r", nil) {
+				switch {
+				case err != nil:
+					return
+				case change.Kind == client.TreeAdded:
+					told[change.Stat.Czxid]++
+				case change.Kind == client.TreeRemoved:
+					removed++
+				}
+			}
+		}()
+		pause := func() { time.Sleep(time.Duration(r.IntN(3)) * time.Millisecond) }
+		e.DelayClient(c, time.Millisecond)
+		for range 300 {
+			for _, path := range []string{"/r", "/r/a", "/r/b", "/r/b/x"} {
+				mustCreate(t, other, path, nil)
+				pause()
+			}
+			for _, path := range []string{"/r/b/x", "/r/b", "/r/a", "/r"} {
+				require.NoError(t, other.Delete(ctx, path, client.AnyVersion))
+				pause()
+			}
+		}
+		time.Sleep(time.Second)
+		cancel()
+		<-done
+		require.Greater(t, len(told), 300)
+		for czxid, times := range told {
+			require.Equal(t, 1, times, "0x%x", czxid)
+		}
+		require.Equal(t, len(told), removed)
 	})
 }
