@@ -17,9 +17,9 @@ import (
 // the node removed others may, which is why what lead does outside should carry Term.Token.
 //
 // When lead returns nil, Run goes on. When it returns an error while its term lasts, Run resigns and returns that error. An error
-// that comes when the term is over is taken for a consequence: it is logged, and Run goes on. An error by which lead
-// has learned from Term.Guard that its node is gone is one while the term lasts, if the context has not been told yet: who would rather
-// stand again returns nil then.
+// that comes when the term is over is taken for a consequence: it is logged, and Run goes on. An error by which lead has learned from
+// Term.Guard that its node is gone is one while the term lasts, if the context has not been told yet: who would rather stand again returns
+// nil then.
 //
 // Run ends with ctx's cause, with client.ErrClosed, for a view with the cause of its session's end, with lead's error, and with an error
 // of the servers that would come again, such as client.ErrNoAuth. Its node is then gone, or known to be going.

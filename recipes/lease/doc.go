@@ -74,7 +74,7 @@
 //
 // # Cost
 //
-// To ask for a lease takes nine requests, and as many to renew one; to release it three. A holder has one watch, on the record, and so has
+// To ask for a lease takes nine requests at most, and as many to renew one; to release it three. A holder has one watch, on the record, and so has
 // who waits; all who wait look when the record changes or its time is over, one after the other.
 //
 // # Looking at it
