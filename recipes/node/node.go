@@ -89,7 +89,8 @@ type Node struct {
 // Keep begins to keep a node with these data, and returns when it is there. While somebody else's node is there it waits for that to go.
 // ctx bounds the waiting alone, and Options.Patience that for somebody else's node; if they end, the node is given up, removed should it
 // come about, and Keep fails with ctx's cause and, if there is one, the reason. The node is kept until Close, or until the client is closed;
-// a view of a session keeps it for that session. It fails at once with client.ErrInvalidPath if there can be no such node.
+// a view of a session keeps it for that session. It fails at once with client.ErrInvalidPath if there can be no such node, and with
+// client.ErrUnimplemented if the servers allow none with a time to live.
 func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
 	n, err := Begin(ctx, c, path, data, opts)
 	if err != nil {
@@ -134,7 +135,7 @@ func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts
 }
 
 // Await returns when the node has the data that were wished for last, which it may have lost again. It fails with ctx's cause and, if there
-// is one, the reason why the node is not there, and with ErrClosed when it is not kept any more.
+// is one, the reason why the node is not there, with ErrClosed when it is not kept any more, and with client.ErrUnimplemented as Keep does.
 func (n *Node) Await(ctx context.Context) error {
 	_, wish, _ := n.wanted()
 	if err := n.await(ctx, wish, 0); err != nil {
@@ -241,6 +242,9 @@ func (n *Node) await(ctx context.Context, wish uint64, patience time.Duration) e
 		n.mu.Unlock()
 		if granted >= wish {
 			return nil
+		}
+		if errors.Is(status.Err, client.ErrUnimplemented) {
+			return status.Err
 		}
 		taken := errors.Is(status.Err, ErrTaken)
 		if patience < 0 && taken {

@@ -406,6 +406,20 @@ func TestTimeToLive(t *testing.T) {
 	})
 }
 
+// Servers that have not been told to allow nodes with a time to live refuse them, which nobody waits for in vain.
+func TestNoTimeToLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ensembletest.Start(t, 1, nil).Connect(t)
+		began := time.Now()
+		_, err := node.Keep(t.Context(), c, path, nil, &node.Options{TTL: time.Minute})
+		require.ErrorIs(t, err, client.ErrUnimplemented)
+		require.Zero(t, time.Since(began))
+		_, there, err := c.Exists(t.Context(), path)
+		require.NoError(t, err)
+		require.False(t, there)
+	})
+}
+
 // A node with a time to live whose owner may not touch it for a while is touched as soon as that is possible again, and its owner knows.
 func TestTouchIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
