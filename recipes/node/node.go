@@ -138,11 +138,20 @@ func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts
 // is one, the reason why the node is not there, with ErrClosed when it is not kept any more, and with client.ErrUnimplemented as Keep does.
 func (n *Node) Await(ctx context.Context) error {
 	_, wish, _ := n.wanted()
-	if err := n.await(ctx, wish, 0); err != nil {
+	err := n.await(ctx, wish, 0)
+	select {
+	case <-n.removed: // whatever was in place before
+		err = n.over()
+	default:
+	}
+	if err != nil {
 		return n.failed("keep", err)
 	}
 	return nil
 }
+
+// over is why the node is not kept any more.
+func (n *Node) over() error { return errors.Join(context.Cause(n.life), n.Status().Err) }
 
 func (o *Options) validate() error {
 	kinds := 0
@@ -262,7 +271,7 @@ func (n *Node) await(ctx context.Context, wish uint64, patience time.Duration) e
 		case <-over:
 			return status.Err
 		case <-n.removed:
-			return errors.Join(context.Cause(n.life), status.Err)
+			return n.over()
 		case <-ctx.Done():
 			if status.Err != nil {
 				return fmt.Errorf("%w (last: %w)", context.Cause(ctx), status.Err)
