@@ -2,6 +2,7 @@ package partition_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"sync"
@@ -55,6 +56,41 @@ func Example() {
 	// Output:
 	// map[a-f:ben g-l:anna m-r:ben s-z:ben]
 	// map[a-f:ben g-l:ben m-r:ben s-z:ben]
+}
+
+// Parts in the hand: whoever wants to do something else with them than to call a function for each.
+func ExamplePartition_Join() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	share, err := partition.New(c, "/search", shards[:1], &partition.Options{ID: "anna", Settle: 50 * time.Millisecond}).Join(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer share.Leave(ctx)
+	for part := range share.Parts(ctx) {
+		// What is written with the guard is written by the owner, or not at all.
+		_, err := c.Multi(ctx, part.Guard(), client.CreateOp("/index", []byte(part.Name()), nil))
+		fmt.Println(part.Name(), "is indexed:", err == nil)
+		if err := part.Release(ctx); err != nil {
+			log.Fatal(err)
+		}
+		_, err = c.Multi(ctx, part.Guard(), client.DeleteOp("/index", client.AnyVersion))
+		fmt.Println("and nobody else has touched it:", errors.Is(err, client.ErrNoNode))
+		break
+	}
+	// Output:
+	// a-f is indexed: true
+	// and nobody else has touched it: true
 }
 
 var shards = []string{"a-f", "g-l", "m-r", "s-z"}
