@@ -78,6 +78,8 @@
 //
 // Package proxy has the words for it, and stands between other clients and other servers too, Apache's among them.
 //
+// Package trouble draws lots which of all these comes next, for tests of what is to come through any of them.
+//
 // After a fault [Ensemble.WaitLeader] and [Ensemble.WaitCaughtUp] wait until the ensemble has dealt with it.
 //
 // # Looking inside

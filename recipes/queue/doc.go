@@ -132,4 +132,11 @@
 //
 // A claim has one watch, and the first of those who wait has two. Whoever has claimed something keeps its session, see client.Session.Keep. An item
 // that is given back for later costs two requests when its time has come.
+//
+// # Looking at it
+//
+// [Queue.Inspect] tells what is in the queue, in its order, since when, who has what, with which token, and how many wait; [Delivery.Context] why
+// an item was lost. With the client's TracerProvider to wait for an item is a span, queue.wait, and to have one another, queue.delivery, linked to
+// it; with its MeterProvider there are bellwether.queue.wait.duration and .count, bellwether.queue.delivery.duration, .count and .lost,
+// bellwether.queue.operation.duration, and bellwether.queue.conflicts, .dead and .length.
 package queue

@@ -45,5 +45,15 @@
 // the caller's context ended; the same holds for a ticket whose taking was cancelled half-way. Only the end of the process
 // leaves a node to its session's timeout.
 //
+// What happens to a ticket:
+//
+//	connection lost                  it keeps its place, as long as the session lives; a Wait goes on when the connection is back
+//	session expires                  its Context ends before anybody behind it can be first, if it was first; who wants a place takes another
+//	client closed                    its Context ends, then the servers are told
+//	its node is removed by somebody  its Context ends when the client is told, which may be after another is first
+//	ctx of Take ends                 no node stays behind
+//	ctx of Wait ends                 it stays where it is
+//	process dies                     its node goes when the servers' timeout is over
+//
 // Directories are containers, which servers remove when they have been empty for a while, at any moment. They are made again as needed.
 package ticket
