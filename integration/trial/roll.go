@@ -37,7 +37,7 @@ func newRoll(textOf func(data []byte) string) *roll {
 type wish struct {
 	number, user int
 	texts        int           // so many were written, or may have been
-	given        time.Duration // up, or perhaps not made: since when its node may go; 0: it must stay as long as its session lives
+	given        time.Duration // up, or perhaps not made: since when its node may go, at least 1; 0: it must stay as long as its session lives
 	died         bool          // given up by a crash
 }
 
@@ -259,6 +259,7 @@ func (r *roll) account(u *User) *account {
 func (r *roll) tell(a *account, o told) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	o.at = max(o.at, 1) // as wishes are given up
 	a.told = append(a.told, o)
 	if o.now.token == 0 {
 		delete(a.known, o.path)
