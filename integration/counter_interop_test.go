@@ -146,7 +146,7 @@ func shareValues(t *testing.T, java []string, addr string) {
 	v, err := n.Add(t.Context(), 3)
 	require.NoError(t, err)
 	require.EqualValues(t, 10, v)
-	count.mustAnswer(t, "heard", "10")
+	mustHear(t, count, "7", "10")
 	require.EqualValues(t, 10, <-seen)
 	count.mustAnswer(t, "try 11", "set")
 	require.EqualValues(t, 11, <-seen)
@@ -159,15 +159,29 @@ func shareValues(t *testing.T, java []string, addr string) {
 	text := counter.NewValue(c, "/shared/value", &counter.ValueOptions[string]{Codec: typed.Text()})
 	texts := follow(t, text.Watch)
 	require.Equal(t, "seed", <-texts)
+	last := "seed"
 	for i := range 3 {
 		next, err := text.Update(t.Context(), func(s string) (string, error) { return fmt.Sprintf("%s-%d", s, i), nil })
 		require.NoError(t, err)
-		value.mustAnswer(t, "heard", next)
+		mustHear(t, value, last, next)
 		require.Equal(t, next, <-texts)
-		value.mustAnswer(t, fmt.Sprintf("try java%d", i), "set")
-		value.mustAnswer(t, "heard", fmt.Sprintf("java%d", i))
-		require.Equal(t, fmt.Sprintf("java%d", i), <-texts)
+		last = fmt.Sprintf("java%d", i)
+		value.mustAnswer(t, "try "+last, "set")
+		mustHear(t, value, next, last)
+		require.Equal(t, last, <-texts)
 	}
+}
+
+// mustHear requires that a listener is told of a value behind the last one. That it may be told of once more: when Curator's thread for such
+// news comes round to saying that the client is connected, it reads again.
+func mustHear(t *testing.T, p *curatorContender, last, want string) {
+	t.Helper()
+	heard, err := p.ask("heard")
+	if heard == last {
+		heard, err = p.ask("heard")
+	}
+	require.NoError(t, err)
+	require.Equal(t, want, heard)
 }
 
 // follow hands on what a loop yields.
