@@ -2,7 +2,10 @@ package client_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,6 +122,39 @@ func TestCreateMakesParentsAgain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Servers that know no containers get persistent nodes for parents.
+func TestServersWithoutContainers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startServer(t, nil)
+		refused := 0
+		c, err := client.Connect(t.Context(), srv.ConnectString(), &client.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := srv.Dial(ctx, network, addr)
+			return olderServer{conn, &refused}, err
+		}})
+		require.NoError(t, err)
+		defer c.Close()
+		mustCreate(t, c, "/a/b/c", &client.CreateOptions{Parents: client.ContainerParents})
+		require.GreaterOrEqual(t, refused, 2, "one of them again, if the server hung up before it was heard")
+	})
+}
+
+// olderServer is a connection to a server that does not know what createContainer is.
+type olderServer struct {
+	net.Conn
+	refused *int
+}
+
+func (s olderServer) Write(frame []byte) (int, error) {
+	const createContainer = 19
+	if len(frame) < 12 || binary.BigEndian.Uint32(frame[8:]) != createContainer { // behind the length and the request's number
+		return s.Conn.Write(frame)
+	}
+	*s.refused++
+	frame = slices.Clone(frame)
+	binary.BigEndian.PutUint32(frame[8:], 9999)
+	return s.Conn.Write(frame)
 }
 
 func TestErrorsHaveKindOperationAndPath(t *testing.T) {
