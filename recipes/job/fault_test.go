@@ -17,6 +17,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/job"
 )
 
@@ -114,12 +115,20 @@ func (w *world) run() {
 			}
 		})
 	}
+	maker := w.trouble(admin, clients)
 	for range 30 {
-		w.fault(admin, clients)
+		maker.Strike(clients[w.r.IntN(processes)])
 		time.Sleep(w.upTo(12 * time.Second))
 	}
-	w.heal(clients)
-	time.Sleep(2 * time.Minute) // what was late has been made up for
+	require.NoError(t, maker.End(t.Context()))
+	for _, c := range clients {
+		w.e.Proxy(c).Heal()
+	}
+	for what, n := range maker.Struck() {
+		w.faults[what] += n
+	}
+	time.Sleep(30 * time.Second) // everybody is connected again
+	time.Sleep(2 * time.Minute)  // what was late has been made up for
 	from := time.Now()
 	time.Sleep(5 * time.Minute)
 	until := time.Now()
@@ -267,98 +276,40 @@ func (s said) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// force does something to the one who runs the job that ends its lead without its knowledge.
-func (w *world) force(what func(ctx context.Context)) {
+// force notes that the lead of the one who runs the job is about to be taken away without its knowledge.
+func (w *world) force() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.forced[w.last] = true
-	w.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	what(ctx)
 }
 
-// fault lets one thing go wrong.
-func (w *world) fault(admin *client.Client, clients []*client.Client) {
-	c := clients[w.r.IntN(len(clients))]
-	server := w.e.Server(1 + w.r.IntN(3))
-	later := func(f func()) { time.AfterFunc(w.upTo(15*time.Second), f) }
-	p := w.e.Proxy(c)
-	ops := []proxy.Op{proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpMulti, proxy.OpMulti, proxy.OpSetData, proxy.OpSetData, proxy.OpSync}
-	op := ops[w.r.IntN(len(ops))]
-	short := func() (context.Context, context.CancelFunc) {
-		return context.WithTimeout(context.Background(), time.Second)
-	}
-	kinds := []struct {
-		name string
-		do   func()
-	}{
-		{"drop", func() { w.e.Drop(c) }},
-		{"cut client", func() { w.e.CutClient(c); later(w.e.Heal) }},
-		{"cut from leader", func() { w.e.CutFromLeader(server.ID()); later(w.e.Heal) }},
-		{"partition", func() { w.e.Partition([]int{server.ID()}); later(w.e.Heal) }},
-		{"pause", func() {
-			if server.Running() {
-				server.Pause()
-				later(server.Resume)
-			}
-		}},
-		{"kill", func() {
-			if server.Running() {
-				server.Kill()
-				later(func() { _ = server.Restart(context.Background()) })
-			}
-		}},
-		{"lost reply", func() { p.Lose(proxy.Reply(op, "").Times(1 + w.r.IntN(2))) }},
-		{"lost request", func() { p.Lose(proxy.Request(op, "").Times(1 + w.r.IntN(2))) }},
-		{"lost reply to all", func() {
-			for _, c := range clients {
-				w.e.Proxy(c).Lose(proxy.Reply(op, ""))
-			}
-		}},
-		{"frozen", func() { later(p.Freeze(proxy.Reply(proxy.OpAll, "").Always()).End) }},
-		{"late request", func() { later(p.Freeze(proxy.Request(op, "")).End) }},
-		{"late", func() { later(p.Delay(proxy.Reply(op, "").Always(), w.upTo(time.Second)).End) }},
-		{"removed", func() {
-			w.force(func(ctx context.Context) {
-				names, _, _ := admin.Children(ctx, path+"/leader")
-				for _, name := range names {
-					if w.r.IntN(2) == 0 {
-						_ = admin.Delete(ctx, path+"/leader/"+name, client.AnyVersion)
-					}
-				}
-			})
-		}},
-		{"expired", func() { w.force(func(ctx context.Context) { _ = w.e.ExpireSession(ctx, c.Session().ID()) }) }},
-		{"swept", func() {
-			ctx, cancel := short()
-			defer cancel()
-			_, _ = w.e.Sweep(ctx)
-		}},
-		{"foreign child", func() {
-			ctx, cancel := short()
-			defer cancel()
-			_, _ = admin.Create(ctx, path+"/leader/foreign-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
-		}},
-	}
-	k := kinds[w.r.IntN(len(kinds))]
-	w.faults[k.name]++
-	k.do()
-}
-
-// heal ends all that is wrong.
-func (w *world) heal(clients []*client.Client) {
-	time.Sleep(15 * time.Second) // what was to end by itself has
-	w.e.Heal()
-	for _, c := range clients {
-		w.e.Proxy(c).Heal()
-	}
-	for _, s := range w.e.Servers() {
-		s.Resume()
-		if !s.Running() {
-			require.NoError(w.t, s.Restart(w.t.Context()))
+// trouble is all that can break, and what others do to those who run the job.
+func (w *world) trouble(admin *client.Client, clients []*client.Client) *trouble.Maker {
+	m := trouble.New(w.e, w.r)
+	m.Also("reply lost to all", func(context.Context) bool {
+		op := []proxy.Op{proxy.OpMulti, proxy.OpMulti, proxy.OpCreate, proxy.OpGetData, proxy.OpSync}[w.r.IntN(5)]
+		for _, c := range clients {
+			w.e.Proxy(c).Lose(proxy.Reply(op, ""))
 		}
-	}
-	_, err := w.e.WaitLeader(w.t.Context())
-	require.NoError(w.t, err)
-	time.Sleep(30 * time.Second)
+		return true
+	})
+	m.Also("removed", func(ctx context.Context) (done bool) {
+		w.force()
+		names, _, _ := admin.Children(ctx, path+"/leader")
+		for _, name := range names {
+			if w.r.IntN(2) == 0 && admin.Delete(ctx, path+"/leader/"+name, client.AnyVersion) == nil {
+				done = true
+			}
+		}
+		return done
+	})
+	m.Also("expired", func(ctx context.Context) bool {
+		w.force()
+		return w.e.ExpireSession(ctx, clients[w.r.IntN(len(clients))].Session().ID()) == nil
+	})
+	m.Also("foreign child", func(ctx context.Context) bool {
+		_, err := admin.Create(ctx, path+"/leader/foreign-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
+		return err == nil
+	})
+	return m
 }

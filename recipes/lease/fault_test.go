@@ -14,7 +14,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/lease"
 )
 
@@ -23,14 +23,14 @@ var (
 	faultSeed = flag.Uint64("lease.seed", 0, "the first run's; 0: a random one")
 )
 
-// Leases among lost answers, lost sessions and servers that fail: never two at once, tokens grow, and everybody gets it in the end.
+// Leases among all that can break: never two at once, tokens grow, and everybody gets it in the end.
 func TestLeaseAmongFaults(t *testing.T) {
 	first := *faultSeed
 	if first == 0 {
 		first = rand.Uint64()
 	}
 	t.Logf("seed %d", first)
-	granted := 0
+	granted, struck := 0, map[string]int{}
 	for i := range *faultRuns {
 		seed := first + uint64(i)
 		synctest.Test(t, func(t *testing.T) {
@@ -39,9 +39,12 @@ func TestLeaseAmongFaults(t *testing.T) {
 			})}
 			w.run()
 			granted += w.granted
+			for what, n := range w.struck {
+				struck[what] += n
+			}
 		})
 	}
-	t.Logf("granted %d times", granted)
+	t.Logf("granted %d times, faults that took effect: %v", granted, struck)
 	require.Greater(t, granted, 20**faultRuns)
 }
 
@@ -53,6 +56,7 @@ type world struct {
 	mu      sync.Mutex
 	last    *lease.Grant
 	granted int
+	struck  map[string]int // by what, and how often
 }
 
 func (w *world) run() {
@@ -76,15 +80,16 @@ func (w *world) run() {
 		})
 	}
 	r := rand.New(rand.NewPCG(w.seed, 99))
+	admin := w.e.Connect(w.t)
+	maker := w.trouble(admin, clients, r)
 	for range 25 {
-		w.fault(clients[r.IntN(len(clients))], r)
+		maker.Strike(clients[r.IntN(len(clients))])
 		time.Sleep(time.Duration(r.Int64N(int64(8 * time.Second))))
 	}
-	time.Sleep(15 * time.Second)
-	w.e.Heal()
-	for _, c := range clients {
-		w.e.Proxy(c).Heal()
-	}
+	require.NoError(w.t, maker.End(w.t.Context()))
+	w.struck = maker.Struck()
+	time.Sleep(30 * time.Second) // everybody is connected again
+	require.NoError(w.t, admin.Close())
 	close(stop)
 	all.Wait()
 	time.Sleep(30 * time.Second)
@@ -131,33 +136,15 @@ func (w *world) turn(l *lease.Lease, r *rand.Rand, patience time.Duration) {
 	<-g.Context().Done()
 }
 
-func (w *world) fault(c *client.Client, r *rand.Rand) {
-	p, e := w.e.Proxy(c), w.e
-	later := func(f func()) { time.AfterFunc(time.Duration(r.Int64N(int64(12*time.Second))), f) }
-	ops := []proxy.Op{proxy.OpMulti, proxy.OpMulti, proxy.OpCreate, proxy.OpDelete, proxy.OpGetData, proxy.OpExists, proxy.OpSync}
-	op := ops[r.IntN(len(ops))]
-	server := e.Server(1 + r.IntN(3))
-	switch r.IntN(9) {
-	case 0, 1:
-		p.Lose(proxy.Reply(op, ""))
-	case 2:
-		p.Lose(proxy.Request(op, "").Times(2))
-	case 3:
-		later(p.Freeze(proxy.Reply(proxy.OpAll, "").Always()).End)
-	case 4:
-		later(p.Freeze(proxy.Request(op, "")).End)
-	case 5:
-		e.CutClient(c)
-		later(e.Heal)
-	case 6:
-		_ = e.ExpireSession(w.t.Context(), c.Session().ID())
-	case 7:
-		e.Partition([]int{server.ID()})
-		later(e.Heal)
-	case 8:
-		if server.Running() {
-			server.Pause()
-			later(server.Resume)
-		}
-	}
+// trouble is all that can break, and what others do. A lease does not end with a session.
+func (w *world) trouble(admin *client.Client, clients []*client.Client, r *rand.Rand) *trouble.Maker {
+	m := trouble.New(w.e, r)
+	m.Also("expired", func(ctx context.Context) bool {
+		return w.e.ExpireSession(ctx, clients[r.IntN(len(clients))].Session().ID()) == nil
+	})
+	m.Also("foreign child", func(ctx context.Context) bool {
+		_, err := admin.Create(ctx, path+"/foreign-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
+		return err == nil
+	})
+	return m
 }
