@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +17,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/counter"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 )
@@ -39,7 +42,11 @@ type world struct {
 }
 
 // tally is what came of all runs.
-type tally struct{ counted, unknown, ids, faults, struck, conflicts, lines int }
+type tally struct {
+	counted, unknown, ids, struck, conflicts, lines int
+
+	faults map[string]int // that took effect
+}
 
 // Counting among faults of all kinds: each change that was said to be made is, once, and no other but those that are said to be unknown; no number
 // is given twice, no watch goes back, and nothing is left.
@@ -49,7 +56,7 @@ func TestCountingAmongFaults(t *testing.T) {
 		first = rand.Uint64()
 	}
 	t.Logf("seed %d", first)
-	var sum tally
+	sum := tally{faults: map[string]int{}}
 	for i := range *faultRuns {
 		seed := first + uint64(i)
 		synctest.Test(t, func(t *testing.T) {
@@ -75,7 +82,7 @@ func (w *world) run() {
 	w.e = ensembletest.Start(w.t, 3, &ensembletest.Options{Client: client.Options{
 		SessionTimeout: 10 * time.Second, TickTime: time.Second, MeterProvider: w.seen.MeterProvider(),
 	}})
-	w.mend()
+	w.slow()
 	stop := make(chan struct{})
 	var all sync.WaitGroup
 	clients := make([]*client.Client, processes)
@@ -86,12 +93,18 @@ func (w *world) run() {
 	}
 	watching, enough := context.WithCancel(w.t.Context())
 	all.Go(func() { w.watch(watching, clients[0]) }) // ends when the others have
+	maker := w.trouble(clients)
 	for range 25 {
-		w.fault(clients[w.r.IntN(processes)])
+		w.slow() // which the end of other faults ends
+		maker.Strike(clients[w.r.IntN(processes)])
 		time.Sleep(w.upTo(5 * time.Second))
 	}
-	w.heal(clients)
-	time.Sleep(5 * time.Second)
+	require.NoError(w.t, maker.End(w.t.Context()))
+	for _, c := range clients {
+		w.e.Proxy(c).Heal()
+	}
+	w.faults = maker.Struck()
+	time.Sleep(30 * time.Second) // everybody is connected again
 	close(stop)
 	time.AfterFunc(time.Minute, enough)
 	all.Wait()
@@ -108,13 +121,13 @@ func (w *world) run() {
 		if !errors.Is(err, client.ErrNoNode) {
 			require.NoError(w.t, err)
 		}
+		names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "foreign-") })
 		require.Empty(w.t, names)
 	}
 }
 
-// mend ends what is wrong with the network, but that it is slow: so that changes get in each other's way.
-func (w *world) mend() {
-	w.e.Heal()
+// slow makes the network slow, so that changes get in each other's way.
+func (w *world) slow() {
 	for from := range 3 {
 		w.e.Delay(1+from, 1+(from+1)%3, 20*time.Millisecond)
 	}
@@ -125,13 +138,16 @@ func (w *world) sum(all *tally) {
 	all.counted += len(w.given)
 	all.unknown += w.unknown
 	all.ids += len(w.ids)
-	all.faults += w.faults
+	for what, n := range w.faults {
+		all.faults[what] += n
+		all.struck += n
+	}
 	for _, f := range w.strikes {
 		if f.Strikes() > 0 {
-			w.struck++
+			all.faults["answer to a change lost"]++
+			all.struck++
 		}
 	}
-	all.struck += w.struck
 	all.conflicts += int(w.seen.Sum("bellwether.counter.conflicts"))
 	all.lines += len(w.seen.Measured("bellwether.lock.wait.duration"))
 }
@@ -193,63 +209,24 @@ func (w *world) watch(ctx context.Context, c *client.Client) {
 	}
 }
 
-// fault lets one thing go wrong.
-func (w *world) fault(c *client.Client) {
-	p, e, r := w.e.Proxy(c), w.e, w.r
-	later := func(f func()) { time.AfterFunc(w.upTo(12*time.Second), f) }
-	frame := func(f *proxy.Fault) *proxy.Fault { w.strikes = append(w.strikes, f); return f }
-	w.faults++
-	ops := []proxy.Op{proxy.OpMulti, proxy.OpMulti, proxy.OpCreate, proxy.OpGetData, proxy.OpDelete, proxy.OpExists, proxy.OpSync}
-	op := ops[r.IntN(len(ops))]
-	server := e.Server(1 + r.IntN(3))
-	switch r.IntN(12) {
-	case 0, 1, 2:
-		frame(p.Lose(proxy.Reply(op, "").Skip(r.IntN(5)).Times(1 + r.IntN(2))))
-	case 3:
-		frame(p.Lose(proxy.Request(op, "").Skip(r.IntN(5))))
-	case 4:
-		later(frame(p.Freeze(proxy.Reply(proxy.OpAll, "").Always())).End)
-	case 5:
-		later(frame(p.Freeze(proxy.Request(op, ""))).End)
-	case 6:
-		e.CutClient(c)
-		later(w.mend)
-	case 7:
-		_ = e.ExpireSession(w.t.Context(), c.Session().ID())
-	case 8:
-		e.Partition([]int{server.ID()})
-		later(w.mend)
-	case 9:
-		if server.Running() {
-			server.Pause()
-			later(server.Resume)
-		}
-	case 10:
-		if server.Running() {
-			server.Kill()
-			later(func() { _ = server.Restart(context.Background()) })
-		}
-	case 11:
-		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
-		defer cancel()
-		_, _ = e.Sweep(ctx)
+// trouble is all that can break, and what others do. Answers are lost more often than the rest: that is when a change could count twice.
+func (w *world) trouble(clients []*client.Client) *trouble.Maker {
+	m := trouble.New(w.e, w.r)
+	for range 4 {
+		m.Also("answer to a change lost", func(context.Context) bool {
+			p := w.e.Proxy(clients[w.r.IntN(len(clients))])
+			w.strikes = append(w.strikes, p.Lose(proxy.Reply(proxy.OpMulti, "").Skip(w.r.IntN(5)).Times(1+w.r.IntN(2))))
+			return false // it is counted when it has met something
+		})
 	}
-}
-
-// heal ends all that is wrong.
-func (w *world) heal(clients []*client.Client) {
-	time.Sleep(12 * time.Second) // what was to end by itself has
-	w.e.Heal()
-	for _, c := range clients {
-		w.e.Proxy(c).Heal()
-	}
-	for _, s := range w.e.Servers() {
-		s.Resume()
-		if !s.Running() {
-			require.NoError(w.t, s.Restart(w.t.Context()))
-		}
-	}
-	_, err := w.e.WaitLeader(w.t.Context())
-	require.NoError(w.t, err)
-	time.Sleep(20 * time.Second)
+	m.Also("expired", func(ctx context.Context) bool {
+		return w.e.ExpireSession(ctx, clients[w.r.IntN(len(clients))].Session().ID()) == nil
+	})
+	m.Also("foreign child", func(ctx context.Context) bool { // of the lines and the marks, where there are any
+		soon := &client.CreateOptions{Mode: client.EphemeralSequential}
+		_, err := clients[0].Create(ctx, path+"-lock/foreign-", nil, soon)
+		_, also := clients[0].Create(ctx, path+"-marks/foreign-", nil, soon)
+		return err == nil || also == nil
+	})
+	return m
 }
