@@ -68,6 +68,36 @@ func TestCost(t *testing.T) {
 		}
 		require.EqualValues(t, 3+1+11, takes.Load(), "who waits, and takes long")
 
+		bounded := queue.New(producer, path, &queue.Options{MaxItems: 100})
+		mustPut(t, bounded, item("x"))
+		mustPut(t, bounded, item("x"))
+		puts.Store(0)
+		for range 50 {
+			mustPut(t, bounded, item("x"))
+		}
+		synctest.Wait()
+		require.EqualValues(t, 50, puts.Load(), "nobody else puts, and there is room")
+		mustPut(t, in, item("x")) // which tells nobody, and needs no room
+		other = queue.New(consumer, path, &queue.Options{MaxItems: 100})
+		mustPut(t, other, item("x"))
+		puts.Store(0)
+		mustPut(t, bounded, item("x"))
+		mustPut(t, bounded, item("x"))
+		synctest.Wait()
+		require.EqualValues(t, 3+2, puts.Load(), "the first one finds that another has put, and the second one looks")
+
+		full := queue.New(producer, "/full", &queue.Options{MaxItems: 1})
+		drain := queue.New(consumer, "/full", nil)
+		mustPut(t, full, item("x"))
+		for range 2 { // the first makes the line's directory
+			puts.Store(0)
+			go func() { mustPut(t, full, item("x")) }() // ends when there is room
+			synctest.Wait()
+			require.NoError(t, mustTake(t, drain).Ack(t.Context()))
+			synctest.Wait()
+		}
+		require.EqualValues(t, 2+7, puts.Load(), "who waits for room")
+
 		watches := e.Watches()
 		require.Len(t, watches, 1, "of the item that is claimed still")
 	})

@@ -123,12 +123,16 @@
 //
 // # Cost
 //
-// Put is one request, and with MaxItems two. To take and acknowledge is three, the read, the claim and the removal, and three lists, which are
-// asked for at once, for every Options.Window items, or every half a second; to pop is two, the read and the removal, and the lists, of which a
-// Simple queue needs one. Each time somebody else is quicker costs a request or two more: with 16 consumers that do nothing else it is about one
-// for each item. Of items that are put, taken or acknowledged together each costs a request to be read, and no other. A key is one more node
-// in the transactions, and no request. The data go over the network three times, as a claim writes them anew. A delivery that lasts longer than
-// a tenth of a second is watched, by one request more; who finds nothing and waits has eleven more.
+// Put is one request. With MaxItems it is two if others put, too, two more each time one of them is quicker, and seven more for who waits for room, two
+// of which again for each who stands ahead and leaves.
+//
+// To take and acknowledge is three, the read, the claim and the removal, and three lists, which are asked for at once, for every Options.Window
+// items, or every half a second; to pop is two, the read and the removal, and the lists, of which a Simple queue needs one. Each time somebody
+// else is quicker costs a request or two more: with 16 consumers that do nothing else it is about one for each item. A delivery that lasts longer
+// than a tenth of a second is watched, by one request more; who finds nothing and waits has eleven more.
+//
+// Of items that are put, taken or acknowledged together each costs a request to be read, and no other. A key is one more node in the transactions,
+// and no request. The data go over the network three times, as a claim writes them anew.
 //
 // A claim has one watch, and the first of those who wait has two. Whoever has claimed something keeps its session, see client.Session.Keep. An item
 // that is given back for later costs two requests when its time has come.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
@@ -128,67 +127,6 @@ func (q *Queue) putIn(ctx context.Context, s *client.Session, parts []part, n in
 	}
 }
 
-// putInTurn puts when there is room and nobody is ahead in the line of those who wait for it.
-func (q *Queue) putInTurn(ctx context.Context, s *client.Session, view *client.Client, parts []part, n int) error {
-	t, err := ticket.Take(ctx, view, q.gate, "put-", &ticket.Options{ACL: q.opts.ACL})
-	if err != nil {
-		return asFull(ctx, err)
-	}
-	defer leave(t)
-	if err := t.Wait(ctx); err != nil {
-		return asFull(ctx, err)
-	}
-	for {
-		_, w, err := q.items.childrenW(ctx, view)
-		if err != nil {
-			return asFull(ctx, err)
-		}
-		if err := q.putIfRoom(ctx, s, view, parts, n); !errors.Is(err, ErrFull) {
-			return err
-		}
-		select {
-		case <-w.Done():
-		case <-t.Context().Done():
-			return context.Cause(t.Context())
-		case <-ctx.Done():
-			return asFull(ctx, context.Cause(ctx))
-		}
-	}
-}
-
-// asFull tells of one who waited for room in vain.
-func asFull(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ErrFull, context.Cause(ctx))
-	}
-	return err
-}
-
-// putIfRoom puts if there is room at the moment of the transaction, else it fails with ErrFull. Each who puts sets the directory's data, to what
-// they are, on the condition that nobody did so since the children were counted; those who take only make room. So no two who put count
-// on the same room.
-func (q *Queue) putIfRoom(ctx context.Context, s *client.Session, view *client.Client, parts []part, n int) error {
-	for {
-		data, stat, err := view.Get(ctx, q.items.path)
-		if errors.Is(err, client.ErrNoNode) {
-			if err = q.items.make(ctx, view); err == nil {
-				continue
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if stat.NumChildren+n > q.opts.MaxItems {
-			return ErrFull
-		}
-		err = q.commitPut(ctx, s, append(parts[:len(parts):len(parts)], part{Op: client.SetOp(q.items.path, data, stat.Version)}))
-		var failed *partError
-		if !errors.As(err, &failed) || failed.index != len(parts) {
-			return err
-		}
-	}
-}
-
 // commitPut carries the transaction out.
 func (q *Queue) commitPut(ctx context.Context, s *client.Session, parts []part) error {
 	_, err := inSession(ctx, s, func(life context.Context, wanted func() bool) (int64, error) {
@@ -199,11 +137,4 @@ func (q *Queue) commitPut(ctx context.Context, s *client.Session, parts []part) 
 		return fmt.Errorf("%w: %w", ErrDuplicate, err)
 	}
 	return err
-}
-
-// leave returns a ticket, and does not wait until that is done.
-func leave(t *ticket.Ticket) {
-	now, cancel := context.WithDeadline(context.Background(), time.Time{})
-	defer cancel()
-	_ = t.Return(now)
 }

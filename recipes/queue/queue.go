@@ -95,6 +95,8 @@ type Queue struct {
 	kit     *telemetry.Kit // nil: nobody looks
 	foreign sync.Once
 	turn    chan struct{} // held by the one who lists the queue, or waits for it to change
+	putting chan struct{} // held by the one who puts into a queue that is bounded, and guards:
+	room    room
 
 	mu      sync.Mutex
 	stock   stock
@@ -109,7 +111,7 @@ func New(c *client.Client, path string, opts *Options) *Queue {
 
 // newQueue describes a queue whose other directories have names that begin with beside, and that of its keys one that begins with keys.
 func newQueue(c *client.Client, path, beside, keys string, opts *Options) *Queue {
-	q := &Queue{client: c, kit: telemetry.Of(c), turn: make(chan struct{}, 1), changed: make(chan struct{})}
+	q := &Queue{client: c, kit: telemetry.Of(c), turn: make(chan struct{}, 1), putting: make(chan struct{}, 1), room: room{version: -1}, changed: make(chan struct{})}
 	if opts != nil {
 		q.opts = *opts
 	}
