@@ -21,12 +21,14 @@ import (
 func (s *benchmarked) benchmarkQueues(b *testing.B) {
 	b.Run("1_session", func(b *testing.B) { s.measure(b, 1, putTakeAck) })
 	for _, n := range []int{1, 4, 16} {
-		b.Run(fmt.Sprintf("%d_producers_%[1]d_consumers", n), func(b *testing.B) { s.handOver(b, n, nil, item) })
+		b.Run(fmt.Sprintf("%d_producers_%[1]d_consumers", n), func(b *testing.B) { s.handOver(b, n, nil, item, takeAck) })
 	}
+	b.Run("4_producers_4_consumers/popped", func(b *testing.B) { s.handOver(b, 4, nil, item, pop) })
 	b.Run("1_session/16_items_at_once", func(b *testing.B) { s.measure(b, 1, putTakeAckMany) })
-	b.Run("4_producers_4_consumers/at_most_64_items", func(b *testing.B) { s.handOver(b, 4, &queue.Options{MaxItems: 64}, item) })
+	b.Run("4_producers_4_consumers/at_most_64_items", func(b *testing.B) { s.handOver(b, 4, &queue.Options{MaxItems: 64}, item, takeAck) })
 	b.Run("4_producers_4_consumers/with_keys", func(b *testing.B) {
-		s.handOver(b, 4, nil, func(n int64) queue.Item { return queue.Item{Key: fmt.Sprint(n), Data: make([]byte, 100)} })
+		keyed := func(n int64) queue.Item { return queue.Item{Key: fmt.Sprint(n), Data: make([]byte, 100)} }
+		s.handOver(b, 4, nil, keyed, takeAck)
 	})
 }
 
@@ -39,12 +41,21 @@ func putTakeAck(_ int, c *bwclient.Client, dir string) operation {
 		if err := q.Put(ctx, item(0)); err != nil {
 			return err
 		}
-		d, err := q.Take(ctx)
-		if err != nil {
-			return err
-		}
-		return d.Ack(ctx)
+		return takeAck(ctx, q)
 	}
+}
+
+func takeAck(ctx context.Context, q *queue.Queue) error {
+	d, err := q.Take(ctx)
+	if err != nil {
+		return err
+	}
+	return d.Ack(ctx)
+}
+
+func pop(ctx context.Context, q *queue.Queue) error {
+	_, err := q.Pop(ctx)
+	return err
 }
 
 // putTakeAckMany puts 16 items and takes them.
@@ -64,7 +75,9 @@ func putTakeAckMany(_ int, c *bwclient.Client, dir string) operation {
 }
 
 // handOver passes b.N items on from n producers to n consumers, each with a client of its own.
-func (s *benchmarked) handOver(b *testing.B, n int, o *queue.Options, item func(n int64) queue.Item) {
+func (s *benchmarked) handOver(
+	b *testing.B, n int, o *queue.Options, item func(n int64) queue.Item, take func(ctx context.Context, q *queue.Queue) error,
+) {
 	var requests, numbers atomic.Int64
 	where := fmt.Sprintf("/bench/%x/queue", time.Now().UnixNano())
 	var in, out []*queue.Queue
@@ -85,8 +98,7 @@ func (s *benchmarked) handOver(b *testing.B, n int, o *queue.Options, item func(
 			})
 			wg.Go(func() {
 				for range share {
-					d, err := out[i].Take(b.Context())
-					if !assert.NoError(b, err) || !assert.NoError(b, d.Ack(b.Context())) {
+					if !assert.NoError(b, take(b.Context(), out[i])) {
 						return
 					}
 				}

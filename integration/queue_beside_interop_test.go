@@ -11,14 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bellwether-zk/bellwether/integration/process"
+	"github.com/bellwether-zk/bellwether/recipes/queue"
 )
 
 // BenchmarkQueueBesideCurator hands items over by our queue on our servers, and by Curator's on Apache's, three each, which sync what they write:
 //
 //	go test -tags interop ./integration -run '^$' -bench QueueBesideCurator -benchtime 1000x
 //
-// Curator's SimpleDistributedQueue removes an item before its consumer has it, who may lose it; its DistributedQueue with a lockPath claims it first,
-// as ours do, and is what compares. The producers of the latter do not wait until an item is there, and all others do.
+// Curator's DistributedQueue with a lockPath claims an item before its consumer has it, as ours do: these two compare. Its SimpleDistributedQueue
+// removes it first, as our Pop does. The producers of the DistributedQueue do not wait until an item is there, and all others do.
 func BenchmarkQueueBesideCurator(b *testing.B) {
 	command := javaProgram(b, "CURATOR_CP", "Bench", "queuebench/*")
 	ours := process.StartEnsemble(b, process.Options{Kinds: []process.Kind{process.Bellwether}, Size: 3}).Addrs()
@@ -33,9 +34,12 @@ func BenchmarkQueueBesideCurator(b *testing.B) {
 			if n == 0 {
 				s.measure(b, 1, putTakeAck)
 			} else {
-				s.handOver(b, n, nil, item)
+				s.handOver(b, n, nil, item, takeAck)
 			}
 		})
+		if n > 0 {
+			b.Run(name+"/ours_popped", func(b *testing.B) { s.handOver(b, n, &queue.Options{Order: queue.Simple}, item, pop) })
+		}
 		for _, kind := range []string{"locked", "simple"} {
 			curator := startCuratorProgram(b, command, apaches, kind, strconv.Itoa(n))
 			handOverByCurator(b, curator, 200) // its compiler is warm, more or less
