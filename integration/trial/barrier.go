@@ -77,8 +77,9 @@ func through(raised, passed []Span) (wrong []string) {
 
 // meeting is a double barrier, for all but one of its users: one is always too many.
 type meeting struct {
-	size int // how many meet
-	says int // how many the barrier thinks
+	size int           // how many meet
+	says int           // how many the barrier thinks
+	rest time.Duration // how long at most who was there stays away
 
 	mu    sync.Mutex
 	calls []*attendance
@@ -120,7 +121,7 @@ func (m *meeting) Turn(ctx context.Context, u *User) error {
 			a.standing = late
 		}
 	})
-	pause(ctx, u.UpTo(stay)) // another's turn
+	pause(ctx, u.UpTo(m.rest)) // another's turn
 	return err
 }
 

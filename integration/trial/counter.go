@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/counter"
 )
 
 // tally is a counter that all add to.
 type tally struct {
-	add func(ctx context.Context, c *client.Client, path string, delta int64) (int64, error)
+	add  func(ctx context.Context, c *client.Client, path string, delta int64) (int64, error)
+	lose bool // answers of writes are lost now and then
 
 	mu   sync.Mutex
 	adds []addition
@@ -38,6 +40,9 @@ func newTally() Recipe {
 func (y *tally) Begin(context.Context, *Trial) error { return nil }
 
 func (y *tally) Turn(ctx context.Context, u *User) error {
+	if y.lose && u.breaks() && u.IntN(20) == 0 {
+		u.wire.Lose(proxy.Reply(proxy.OpSetData, ""))
+	}
 	a := addition{user: u.Number, delta: 1 + u.Int64N(5), began: u.Now()}
 	sum, err := y.add(ctx, u.Client, u.Dir+"/count", a.delta)
 	a.sum, a.unknown, a.ended = sum, errors.Is(err, client.ErrUnknown), u.Now()

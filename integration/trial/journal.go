@@ -143,8 +143,13 @@ func (t *Trial) Spans(what string) []Span {
 
 // CatchUp lets what a client reads next include all that was done before: by a write, since a sync on Apache's servers may miss some.
 func (t *Trial) CatchUp(ctx context.Context, c *client.Client) error {
-	_, err := c.Set(ctx, root, nil, client.AnyVersion)
-	return err
+	for {
+		_, err := c.Set(ctx, root, nil, client.AnyVersion)
+		again := errors.Is(err, client.ErrUnknown) && !errors.Is(err, client.ErrSessionExpired)
+		if !again || !pause(ctx, 10*time.Millisecond) {
+			return err
+		}
+	}
 }
 
 // Connect makes a client to judge with.

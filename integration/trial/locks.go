@@ -17,6 +17,7 @@ const stay = 60 * time.Millisecond
 type mutex struct {
 	lock func(ctx context.Context, c *client.Client, path string) (Guarded, error)
 	stay time.Duration
+	cut  bool // holders reach nobody now and then, until others may hold
 }
 
 func newMutex() Recipe {
@@ -40,8 +41,14 @@ func (m *mutex) Turn(ctx context.Context, u *User) error {
 	}
 	in := u.Enter(h, Span{What: "lock", Token: h.Token()})
 	u.Write(ctx, h, u.Dir+"/register")
+	if m.cut && u.breaks() && u.IntN(2) == 0 {
+		u.wire.unplug(true)
+	}
 	u.Stay(h, m.stay)
 	in.Leave()
+	if m.cut {
+		u.wire.heal()
+	}
 	return u.Release(ctx, h)
 }
 

@@ -21,7 +21,8 @@ type Mistake struct {
 	Subject
 	// Finding is a part of what is then found wrong.
 	Finding string
-	// Slow is a mistake that shows only when a holder is cut off and stays, or when a certain reply is lost: in one run of several.
+	// Slow is a mistake that does not show in a few seconds, though users make its occasion: what a view has must be out of date for long,
+	// a holder be cut off until others hold, or a certain reply be lost.
 	Slow bool
 }
 
@@ -30,9 +31,9 @@ func Mistakes() []Mistake {
 	planted := func(name, finding string, recipe func() Recipe, leaves ...string) Mistake {
 		return Mistake{Subject: Subject{Name: name, Users: 4, New: recipe, Leaves: leaves}, Finding: finding}
 	}
-	ignorant := planted("ignorant", "while user", func() Recipe { return &mutex{naiveLock, long} }, "register")
+	ignorant := planted("ignorant", "while user", func() Recipe { return &mutex{lock: naiveLock, stay: long, cut: true} }, "register")
 	ignorant.Slow = true
-	doubling := planted("doubling", "too many", func() Recipe { return &tally{add: naiveAdd} }, "count")
+	doubling := planted("doubling", "too many", func() Recipe { return &tally{add: naiveAdd, lose: true} }, "count")
 	doubling.Slow = true
 	serving := planted("serving", "a view still has", func() Recipe { return &market{register: enlist, lookup: lookupOnce} })
 	serving.Slow = true
@@ -42,7 +43,7 @@ func Mistakes() []Mistake {
 		ignorant, // a lock whose holder is told nothing
 		doubling, // a counter without marks
 		planted("generous", "room for", func() Recipe { return &semaphore{permits: 3, given: 4} }),
-		planted("hasty", "can have been there", func() Recipe { return &meeting{size: 4, says: 2} }, "meeting", "meeting/ready"),
+		planted("hasty", "can have been there", func() Recipe { return &meeting{size: 4, says: 2, rest: long} }, "meeting", "meeting/ready"),
 		planted("still", "has not what is there", func() Recipe { return &mirrors{known: map[string]known{}, open: openStill} }, "tree", "tree/*"),
 		serving,  // a list of addresses that is not kept up
 		trusting, // one that believes that most have failed at once
@@ -51,7 +52,7 @@ func Mistakes() []Mistake {
 	}
 }
 
-// long is how long locks are held in which a mistake is planted.
+// long is how long a lock is held in which a mistake is planted, and how long who was at such a meeting stays away.
 const long = 6 * time.Second
 
 // naiveHold is a lock as it is often written.
@@ -165,7 +166,8 @@ func joinFlapping(ctx context.Context, c *client.Client, g *group.Group, id, pay
 	f.running.Go(func() { // ends with life, or the client
 		for s := range c.States(life) {
 			if s.State == client.StateReconnected && s.At.After(began) {
-				_ = c.Delete(life, m.Path(), client.AnyVersion) // and so it is made again
+				for explained(c.Delete(life, m.Path(), client.AnyVersion)) && pause(life, time.Millisecond) { // and so it is made again
+				}
 			}
 		}
 	})

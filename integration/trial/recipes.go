@@ -13,7 +13,7 @@ func Recipes() []Subject {
 		{Name: "latch", Users: 3, New: func() Recipe { return &election{leader.LatchLayout} }, Leaves: []string{"register"}},
 		{Name: "selector", Users: 3, New: func() Recipe { return &election{leader.SelectorLayout} }, Leaves: []string{"register"}},
 		{Name: "barrier", Users: 3, New: func() Recipe { return &gate{} }, Leaves: []string{"gate"}},
-		{Name: "double", Users: 4, New: func() Recipe { return &meeting{size: 3, says: 3} }, Leaves: []string{"meeting", "meeting/ready"}}, // which is dealt with by the next who come
+		{Name: "double", Users: 4, New: func() Recipe { return &meeting{size: 3, says: 3, rest: stay} }, Leaves: []string{"meeting", "meeting/ready"}}, // which is dealt with by the next who come
 		{Name: "counter", Users: 3, New: newTally, Leaves: []string{"count"}},
 		{Name: "cache", Users: 3, New: newMirrors, Leaves: []string{"tree", "tree/*"}},
 		{Name: "queue", Users: 3, New: newLine, Leaves: []string{"done", "done/*", "queue", "queue-claims"}},

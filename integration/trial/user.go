@@ -90,6 +90,9 @@ func (u *User) Calm() bool {
 	}
 }
 
+// breaks reports whether a recipe may break something itself: not in the calm, nor in a run in which nothing is to be broken.
+func (u *User) breaks() bool { return u.run.For > 0 && !u.Calm() }
+
 // UpTo is a random time less than d.
 func (u *User) UpTo(d time.Duration) time.Duration { return time.Duration(u.Int64N(int64(d))) }
 
