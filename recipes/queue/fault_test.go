@@ -5,7 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +18,7 @@ import (
 
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
-	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
+	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/trouble"
 	"github.com/bellwether-zk/bellwether/recipes/queue"
 )
 
@@ -54,7 +56,7 @@ func TestQueueAmongFaults(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%+v, faults %v", sum, faults)
+	t.Logf("%+v, faults that took effect: %v", sum, faults)
 	require.Greater(t, sum.acks+sum.pops, 20**faultRuns)
 	require.Greater(t, sum.struck, *faultRuns)
 }
@@ -84,9 +86,8 @@ type world struct {
 	forced map[int64]bool // tokens of claims that were removed by hand, and sessions that were ended so: nobody can know before
 	last   string         // the name of the last item that was given out for the first time
 	tally
-	struckBy []*proxy.Fault
-	clients  map[*client.Client]bool
-	spare    []*client.Client
+	clients map[*client.Client]bool
+	spare   []*client.Client
 }
 
 // A record is what is known of an item.
@@ -191,11 +192,17 @@ func (w *world) run() {
 		c := w.client()
 		consumers.Go(func() { w.consume(stop, c, r) })
 	}
+	maker := w.trouble(admin)
 	for range 25 {
-		w.fault(admin)
+		maker.Strike(w.victim())
 		time.Sleep(w.upTo(w.r, 5*time.Second))
 	}
-	w.heal()
+	require.NoError(t, maker.End(t.Context()))
+	for what, n := range maker.Struck() {
+		w.faults[what] += n
+		w.struck += n
+	}
+	time.Sleep(30 * time.Second) // everybody is connected again
 	producers.Wait()
 	w.drain(admin)
 	cancel()
@@ -526,73 +533,34 @@ func (w *world) known(d *queue.Delivery, how string, err error) {
 	w.t.Errorf("%s %q: %v", how, d.Data(), err)
 }
 
-// fault lets one thing go wrong.
-func (w *world) fault(admin *client.Client) {
+// victim is a client that something happens to.
+func (w *world) victim() *client.Client {
 	w.mu.Lock()
-	var all []*client.Client
-	for c := range w.clients {
-		all = append(all, c)
-	}
-	w.mu.Unlock()
-	c := all[w.r.IntN(len(all))]
-	servers := w.e.Servers()
-	server := servers[w.r.IntN(len(servers))]
-	later := func(f func()) { time.AfterFunc(w.upTo(w.r, 12*time.Second), f) }
-	p := w.e.Proxy(c)
-	ops := []proxy.Op{proxy.OpMulti, proxy.OpMulti, proxy.OpCreate, proxy.OpDelete, proxy.OpExists, proxy.OpGetData, proxy.OpGetChildren, proxy.OpSync}
-	op := ops[w.r.IntN(len(ops))]
-	strike := func(f *proxy.Fault) *proxy.Fault {
-		w.struckBy = append(w.struckBy, f)
-		return f
-	}
-	soon, cancel := context.WithTimeout(w.t.Context(), time.Second)
-	defer cancel()
-	kinds := []struct {
-		name string
-		do   func()
-	}{
-		{"lost reply", func() { strike(p.Lose(proxy.Reply(op, "").Skip(w.r.IntN(3)))) }},
-		{"lost request", func() { strike(p.Lose(proxy.Request(op, "").Skip(w.r.IntN(3)))) }},
-		{"cut behind", func() { strike(p.Cut(proxy.Request(op, "").Times(2))) }},
-		{"frozen reply", func() { later(strike(p.Freeze(proxy.Reply(op, ""))).End) }},
-		{"frozen request", func() { later(strike(p.Freeze(proxy.Request(op, ""))).End) }},
-		{"late", func() {
-			later(strike(p.Delay(proxy.Reply(proxy.OpAll, "").Always(), w.upTo(w.r, time.Second))).End)
-		}},
-		{"drop", func() { w.e.Drop(c) }},
-		{"cut client", func() { w.e.CutClient(c); later(w.e.Heal) }},
-		{"cut from leader", func() { w.e.CutFromLeader(server.ID()); later(w.e.Heal) }},
-		{"pause", func() {
-			if server.Running() {
-				server.Pause()
-				later(server.Resume)
-			}
-		}},
-		{"kill", func() {
-			if server.Running() {
-				server.Kill()
-				later(func() { _ = server.Restart(context.Background()) })
-			}
-		}},
-		{"expired", func() {
-			w.mu.Lock()
-			w.forced[c.Session().ID()] = true
-			w.mu.Unlock()
-			_ = w.e.Expire(soon, c)
-		}},
-		{"swept", func() { _, _ = w.e.Sweep(soon) }},
-		{"foreign child", func() {
-			_, _ = admin.Create(soon, path+"/x-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
-		}},
-		{"claim removed", func() { w.removeClaim(soon, admin) }},
-	}
-	k := kinds[w.r.IntN(len(kinds))]
-	w.faults[k.name]++
-	k.do()
+	defer w.mu.Unlock()
+	all := slices.Collect(maps.Keys(w.clients))
+	return all[w.r.IntN(len(all))]
+}
+
+// trouble is all that can break, and what others do to items and claims.
+func (w *world) trouble(admin *client.Client) *trouble.Maker {
+	m := trouble.New(w.e, w.r)
+	m.Also("expired", func(ctx context.Context) bool {
+		c := w.victim()
+		w.mu.Lock()
+		w.forced[c.Session().ID()] = true
+		w.mu.Unlock()
+		return w.e.Expire(ctx, c) == nil
+	})
+	m.Also("foreign child", func(ctx context.Context) bool {
+		_, err := admin.Create(ctx, path+"/x-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})
+		return err == nil
+	})
+	m.Also("claim removed", func(ctx context.Context) bool { return w.removeClaim(ctx, admin) })
+	return m
 }
 
 // removeClaim removes a claim of somebody's, who cannot know before another has the item.
-func (w *world) removeClaim(ctx context.Context, admin *client.Client) {
+func (w *world) removeClaim(ctx context.Context, admin *client.Client) (done bool) {
 	for items, beside := range w.places() {
 		names, _, err := admin.Children(ctx, beside+"-claims")
 		if err != nil || len(names) == 0 {
@@ -609,30 +577,10 @@ func (w *world) removeClaim(ctx context.Context, admin *client.Client) {
 		w.mu.Lock()
 		w.forced[claim.Czxid] = true
 		w.mu.Unlock()
-		_, _ = admin.Multi(ctx, client.CheckOp(items+"/"+names[0], item.Version), client.DeleteOp(beside+"-claims/"+names[0], client.AnyVersion))
-		return
+		_, err = admin.Multi(ctx, client.CheckOp(items+"/"+names[0], item.Version), client.DeleteOp(beside+"-claims/"+names[0], client.AnyVersion))
+		return err == nil
 	}
-}
-
-// heal ends all that is wrong.
-func (w *world) heal() {
-	time.Sleep(13 * time.Second) // what was to end by itself has
-	w.e.Heal()
-	for _, f := range w.struckBy {
-		f.End()
-		if f.Strikes() > 0 {
-			w.struck++
-		}
-	}
-	for _, s := range w.e.Servers() {
-		s.Resume()
-		if !s.Running() {
-			require.NoError(w.t, s.Restart(w.t.Context()))
-		}
-	}
-	_, err := w.e.WaitLeader(w.t.Context())
-	require.NoError(w.t, err)
-	time.Sleep(30 * time.Second)
+	return false
 }
 
 // drain waits until there is nothing to do any more.
