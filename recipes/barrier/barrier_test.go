@@ -688,3 +688,52 @@ func meetings(t *testing.T, r *rand.Rand, struck map[string]int) (entered int) {
 	require.Empty(t, p.seen.Open(), "each span ends, and each count goes back")
 	return entered
 }
+
+// Who comes again in another session, while the servers still know the one before, is one and not two.
+func TestWhoComesAgainIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second}})
+		c, other := e.Connect(t), e.Connect(t)
+		entered := make(chan *barrier.Round, 2)
+		enter := func(c *client.Client) {
+			r, err := barrier.NewDouble(c, path, 2, nil).Enter(ctx)
+			if err != nil {
+				t.Error(err)
+			}
+			entered <- r
+		}
+		go enter(c) // each ends when both are there
+		synctest.Wait()
+		before, _, err := other.Children(ctx, path)
+		require.NoError(t, err)
+		require.Len(t, before, 1)
+
+		old := c.Session()
+		e.Proxy(c).Drop()
+		closed := e.Proxy(c).Lose(proxy.Request(proxy.OpConnect, "").Always())
+		<-old.Context().Done()
+		closed.End()
+		_, there, err := other.Exists(ctx, path+"/"+before[0])
+		require.NoError(t, err)
+		require.True(t, there, "the servers have not ended the session")
+		s, err := c.AwaitSession(ctx)
+		require.NoError(t, err)
+		require.NotEqual(t, old.ID(), s.ID())
+		synctest.Wait()
+		after, _, err := other.Children(ctx, path)
+		require.NoError(t, err)
+		require.Len(t, after, 1)
+		require.NotEqual(t, before, after)
+		require.Empty(t, entered)
+
+		go enter(other)
+		one, two := <-entered, <-entered
+		left := make(chan error, 2)
+		for _, r := range []*barrier.Round{one, two} {
+			go func() { left <- r.Leave(ctx) }() // ends when both have
+		}
+		require.NoError(t, <-left)
+		require.NoError(t, <-left)
+	})
+}

@@ -42,7 +42,8 @@
 //
 //	its ctx ends                                  it leaves no node, or has entered
 //	connection lost                               it keeps its place, as long as the session lives
-//	session expires, its node is removed          it comes again, with the next session; a view of one session fails
+//	session expires, its node is removed          it comes again, with the next session; a view of one session fails. The node of the
+//	                                              session before is removed first, should the servers not have ended that
 //
 // and to who is in a round:
 //
@@ -52,7 +53,8 @@
 //	its node is removed by somebody               its Context ends when the client is told, which may be after the others went on
 //	process dies                                  its node goes when the servers' timeout is over
 //
-// Leave says the same. That a member died instead of leaving the others cannot tell.
+// Leave says the same. That a member died instead of leaving the others cannot tell; nor can they, until the servers have ended its session,
+// that one who waited is there no more: a round may begin with it.
 //
 // A Barrier costs each who waits one watch. A Double costs each member four round trips to enter, and one for each who comes meanwhile; one
 // more, which nobody waits for, and a watch on its own node while it is in; to leave, one watch each on the member that leaves last, which waits for the others one by one.

@@ -86,12 +86,13 @@ func (d *Double) Enter(ctx context.Context) (*Round, error) {
 
 // enter enters in one session after the other.
 func (d *Double) enter(ctx context.Context) (*Round, error) {
+	former := ""
 	for {
 		s, err := d.client.AwaitSession(ctx)
 		if err != nil {
 			return nil, err
 		}
-		m := &member{Double: d, session: s, view: d.client.In(s), name: client.NewProtectionID()}
+		m := &member{Double: d, session: s, view: d.client.In(s), name: client.NewProtectionID(), former: former}
 		r, err := m.enter(ctx)
 		switch {
 		case err == nil:
@@ -101,7 +102,9 @@ func (d *Double) enter(ctx context.Context) (*Round, error) {
 		case errors.Is(err, ErrRemoved):
 		case s.Err() == nil, d.client.Bound(), errors.Is(s.Err(), client.ErrClosed):
 			return nil, err
-		} // else with the next session
+		default: // with the next session
+			former = m.own()
+		}
 	}
 }
 
@@ -117,6 +120,7 @@ type member struct {
 	session *client.Session
 	view    *client.Client
 	name    string
+	former  string // the node it had in the session before, which the servers may not have ended yet; "": none
 }
 
 func (m *member) own() string { return m.child(m.name) }
@@ -171,6 +175,9 @@ func (m *member) enter(ctx context.Context) (*Round, error) {
 
 // attend makes the own node and waits to be let in, as long as it is wanted.
 func (m *member) attend(life, wanted context.Context) (*Round, error) {
+	if err := m.forsake(life); err != nil {
+		return nil, err
+	}
 	for {
 		_, err := m.view.Create(life, m.own(), m.opts.Data, &client.CreateOptions{
 			Mode: client.Ephemeral, ACL: m.opts.ACL, Parents: client.ContainerParents,
@@ -194,6 +201,20 @@ func (m *member) attend(life, wanted context.Context) (*Round, error) {
 			return nil, err
 		}
 	}
+}
+
+// forsake removes the node of the session before: who comes again is not to be counted twice.
+func (m *member) forsake(life context.Context) error {
+	for m.former != "" {
+		err := m.view.Delete(life, m.former, client.AnyVersion)
+		switch {
+		case err == nil, errors.Is(err, client.ErrNoNode):
+			return nil
+		case !retry.Transient(err) || !retry.Pause(life, retry.Soon):
+			return err
+		}
+	}
+	return nil
 }
 
 // look is one step: it returns a round if there is one this member is in, or a watch to wait for before the next step, or neither if there is
