@@ -122,7 +122,7 @@ type pair struct {
 	listed       bool   // the list's answer was here
 }
 
-// join notes two requests that are about to be sent, the create with this number, and returns the list's number. The library's
+// join notes two requests that are about to be sent, the create with this number, and the list with one that it gives: the library's
 // numbers are positive, and those with a meaning for the servers are close to zero.
 func (p *pairs) join(create int32, to *listing) *pair {
 	p.mu.Lock()
@@ -177,8 +177,8 @@ func (t *tap) writePair(p []byte, path []byte, to *listing) (int, error) {
 	return min(n, len(p)), err
 }
 
-// createPath is the path in a request that makes a node.
-func createPath(body []byte) ([]byte, bool) {
+// counted reads a string behind its length, 4, such as the path that a request to make a node begins with.
+func counted(body []byte) ([]byte, bool) {
 	if len(body) < 4 || uint64(binary.BigEndian.Uint32(body)) > uint64(len(body)-4) {
 		return nil, false
 	}
@@ -232,7 +232,7 @@ const statSize = 68
 
 // created reads the answer to a create: path 4 and its length, Stat.
 func created(body []byte) (string, Stat) {
-	path, ok := createPath(body)
+	path, ok := counted(body)
 	if !ok || len(body) != 4+len(path)+statSize {
 		return "", Stat{}
 	}
@@ -257,7 +257,7 @@ func listed(body []byte) []string {
 	}
 	names := make([]string, n)
 	for i := range names {
-		name, ok := createPath(b)
+		name, ok := counted(b)
 		if !ok {
 			return nil
 		}

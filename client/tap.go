@@ -263,7 +263,7 @@ func (t *tap) Write(p []byte) (int, error) {
 	op := int32(binary.BigEndian.Uint32(p[8:]))
 	switch op {
 	case codeCreate, codeCreateContainer, codeCreateTTL:
-		if path, ok := createPath(p[12:]); ok {
+		if path, ok := counted(p[12:]); ok {
 			if l := t.listing(path); l != nil {
 				return t.writePair(p, path, l)
 			}
