@@ -130,7 +130,9 @@ func (r *trial) contend(n, turns int, turn func(c *contender, ctx context.Contex
 		close(done)
 	}()
 	r.trouble(clients, done)
+	r.mu.Lock()     // functions behind the ends of holds look at it
 	clear(r.forced) // nobody holds anything: whoever was to be ended by force, and was not, may go on
+	r.mu.Unlock()
 	close(calm)
 	all.Wait()
 	time.Sleep(30 * time.Second) // sessions that were lost are over
