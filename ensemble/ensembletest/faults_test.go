@@ -454,16 +454,23 @@ func TestDrop(t *testing.T) {
 	})
 }
 
-var minutes = flag.Int("minutes", 6, "how long TestLongWork works, in virtual minutes")
+var minutes = flag.Int("minutes", 0, "how long TestLongWork works, in virtual minutes; 0: 6, with -short 2")
 
 // A long time of work, 50 writes a second and a fault a minute. Every write that was acknowledged counts.
 func TestLongWork(t *testing.T) {
-	begun := time.Now()
+	n, begun := *minutes, time.Now()
+	switch {
+	case n > 0:
+	case testing.Short(): // as the race detector is run
+		n = 2
+	default:
+		n = 6
+	}
 	bubble(t, 3, nil, func(t *testing.T, e *ensembletest.Ensemble) {
 		r := rand.New(rand.NewPCG(4, 4))
 		c := e.Connect(t)
 		mustCreate(t, c, "/n", client.Persistent)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*minutes)*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*time.Minute)
 		defer cancel()
 		done := make(chan [2]int)
 		go func() { // ends with ctx
@@ -498,10 +505,10 @@ func TestLongWork(t *testing.T) {
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, int(stat.Version), counts[0])
 		require.LessOrEqual(t, int(stat.Version), counts[0]+counts[1])
-		require.Greater(t, counts[0], *minutes*1000)
+		require.Greater(t, counts[0], n*1000)
 		t.Logf("%d writes acknowledged, of %d nobody knows", counts[0], counts[1])
 	})
-	t.Logf("%d minutes took %v", *minutes, time.Since(begun))
+	t.Logf("%d minutes took %v", n, time.Since(begun))
 }
 
 // harm does one of all there is.

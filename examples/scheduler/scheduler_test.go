@@ -205,7 +205,11 @@ func TestCutOffAtWork(t *testing.T) {
 
 // Whichever server is lost, however: the rounds go on.
 func TestServersComeAndGo(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(4)
+	if testing.Short() { // as the race detector is run
+		seeds = 1
+	}
+	for seed := range seeds {
 		service(t, func(t *testing.T, e *ensembletest.Ensemble, l *ledger, _ map[string]*instance) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			for range 20 {

@@ -341,7 +341,7 @@ func keeps(seeds int) map[string]func(disk.Unsynced) bool {
 // that is not each of them: the run without it tries them all.
 func stride() int64 {
 	if testing.Short() {
-		return 5
+		return 11
 	}
 	return 1
 }
@@ -376,8 +376,11 @@ func TestCrashInRecovery(t *testing.T) {
 	whole := crashable()
 	require.NoError(t, newLife(whole).script())
 	r := rand.New(rand.NewPCG(5, 5))
-	runs := 0
-	for range 150 {
+	runs, tries := 0, 150
+	if testing.Short() {
+		tries = 30
+	}
+	for range tries {
 		m := crashable()
 		m.CrashAt(1+r.Int64N(whole.Steps()), r.IntN(2) == 0)
 		l := newLife(m)
@@ -398,7 +401,7 @@ func TestCrashInRecovery(t *testing.T) {
 		}
 		l.p.mustKeep(t, m, "after several")
 	}
-	require.Greater(t, runs, 100)
+	require.Greater(t, runs, tries*2/3)
 }
 
 // Every change of the script fails once, with an error of the disk or for lack of space: the store refuses or is broken for
