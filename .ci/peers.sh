@@ -15,6 +15,8 @@
 #   CURATOR38_CP     class path of Debian's Curator on Debian's ZooKeeper client
 #   KAZOO_PYTHON     the Python that has kazoo
 #   PROMETHEUS       Debian's Prometheus
+#   ETCD             Debian's etcd, the server
+#   ETCD_DRIVER      what .ci/peers/etcd does with etcd's client, a module of its own
 
 peers_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 peers_cache=${XDG_CACHE_HOME:-$HOME/.cache}/bellwether-ci
@@ -57,10 +59,20 @@ peers_maven() {
   peers_jars=${peers_jars%:}
 }
 
+# builds .ci/peers/etcd into the cache; sets $peers_program to it
+peers_etcd() {
+  local source=$peers_root/.ci/peers/etcd
+  peers_program=$peers_cache/etcd-$(cat "$source"/{main.go,go.mod,go.sum} | sha256sum | cut -c1-12)
+  [ -x "$peers_program" ] && return 0
+  echo "peers: building the driver of etcd"
+  mkdir -p "$peers_cache"
+  (cd "$source" && go build -o "$peers_program.part" .) && mv "$peers_program.part" "$peers_program"
+}
+
 peers_install() {
   peers_debian openjdk-17-jdk-headless maven gcc libc6-dev zookeeper libzookeeper-java libslf4j-java libzookeeper-mt-dev \
     python3-kazoo python3-pytest python3-mock python3-objgraph libcurator-client-java libcurator-framework-java libcurator-recipes-java libcurator-discovery-java \
-    libguava-java libjackson2-databind-java prometheus || return 1
+    libguava-java libjackson2-databind-java prometheus etcd-server || return 1
   peers_maven zookeeper || return 1
   export APACHE39_CP=$peers_jars
   peers_maven curator || return 1
@@ -74,7 +86,9 @@ peers_install() {
     [ -f "$java/$jar.jar" ] || { echo "peers: $java/$jar.jar is missing" >&2; return 1; }
     CURATOR38_CP+=:$java/$jar.jar
   done
-  export CURATOR38_CP KAZOO_PYTHON=/usr/bin/python3 PROMETHEUS=/usr/bin/prometheus
+  export CURATOR38_CP KAZOO_PYTHON=/usr/bin/python3 PROMETHEUS=/usr/bin/prometheus ETCD=/usr/bin/etcd
+  peers_etcd || return 1
+  export ETCD_DRIVER=$peers_program
   local older=(3.5.10 3.6.4 3.7.2 3.8.0)
   export APACHE_OLD=${older[$((${INTEROP_TURN:-0} / 3 % ${#older[@]}))]} APACHE_OLD_CP=$APACHE38_CP
   if [ "$APACHE_OLD" != 3.8.0 ]; then # which is Debian's

@@ -35,32 +35,10 @@ func BenchmarkRecipes(b *testing.B) {
 		s.measure(b, 16, mutexes(func(i int) string { return fmt.Sprint("each", i) }))
 	})
 	b.Run("mutex/16_sessions_1_lock", func(b *testing.B) { s.measure(b, 16, mutexes(func(int) string { return "hot" })) })
-	b.Run("semaphore_of_4/16_sessions", func(b *testing.B) {
-		s.measure(b, 16, func(_ int, c *bwclient.Client, dir string) operation {
-			sem := lock.NewSemaphore(c, path.Join(dir, "semaphore"), 4, nil)
-			return func(ctx context.Context) error {
-				holds, err := sem.Acquire(ctx, 1)
-				if err != nil {
-					return err
-				}
-				return holds.Release(ctx)
-			}
-		})
-	})
+	b.Run("semaphore_of_4/16_sessions", func(b *testing.B) { s.measure(b, 16, permits(4)) })
 	b.Run("counter/1_session", func(b *testing.B) { s.measure(b, 1, increments) })
 	b.Run("counter/8_sessions", func(b *testing.B) { s.measure(b, 8, increments) })
-	b.Run("double_barrier_of_8", func(b *testing.B) {
-		s.measure(b, 8, func(_ int, c *bwclient.Client, dir string) operation {
-			meeting := barrier.NewDouble(c, path.Join(dir, "barrier"), 8, nil)
-			return func(ctx context.Context) error {
-				round, err := meeting.Enter(ctx)
-				if err != nil {
-					return err
-				}
-				return round.Leave(ctx)
-			}
-		})
-	})
+	b.Run("double_barrier_of_8", func(b *testing.B) { s.measure(b, 8, meetings(8)) })
 	b.Run("leader_handover/8_candidates", s.handover)
 	b.Run("queue", s.benchmarkQueues)
 }
@@ -137,6 +115,34 @@ func mutexes(name func(i int) string) func(i int, c *bwclient.Client, dir string
 				return err
 			}
 			return hold.Release(ctx)
+		}
+	}
+}
+
+// permits takes a permit of a semaphore that has so many, and gives it back.
+func permits(of int) func(i int, c *bwclient.Client, dir string) operation {
+	return func(_ int, c *bwclient.Client, dir string) operation {
+		sem := lock.NewSemaphore(c, path.Join(dir, "semaphore"), of, nil)
+		return func(ctx context.Context) error {
+			holds, err := sem.Acquire(ctx, 1)
+			if err != nil {
+				return err
+			}
+			return holds.Release(ctx)
+		}
+	}
+}
+
+// meetings enters a double barrier of so many, and leaves it.
+func meetings(of int) func(i int, c *bwclient.Client, dir string) operation {
+	return func(_ int, c *bwclient.Client, dir string) operation {
+		meeting := barrier.NewDouble(c, path.Join(dir, "barrier"), of, nil)
+		return func(ctx context.Context) error {
+			round, err := meeting.Enter(ctx)
+			if err != nil {
+				return err
+			}
+			return round.Leave(ctx)
 		}
 	}
 }
