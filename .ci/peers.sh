@@ -15,7 +15,7 @@
 #   CURATOR38_CP     class path of Debian's Curator on Debian's ZooKeeper client
 #   KAZOO_PYTHON     the Python that has kazoo
 #   PROMETHEUS       Debian's Prometheus
-#   ETCD             Debian's etcd, the server
+#   ETCD             etcd's server: Debian's, unless it is set already
 #   ETCD_DRIVER      what .ci/peers/etcd does with etcd's client, a module of its own
 
 peers_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -86,7 +86,7 @@ peers_install() {
     [ -f "$java/$jar.jar" ] || { echo "peers: $java/$jar.jar is missing" >&2; return 1; }
     CURATOR38_CP+=:$java/$jar.jar
   done
-  export CURATOR38_CP KAZOO_PYTHON=/usr/bin/python3 PROMETHEUS=/usr/bin/prometheus ETCD=/usr/bin/etcd
+  export CURATOR38_CP KAZOO_PYTHON=/usr/bin/python3 PROMETHEUS=/usr/bin/prometheus ETCD=${ETCD:-/usr/bin/etcd}
   peers_etcd || return 1
   export ETCD_DRIVER=$peers_program
   local older=(3.5.10 3.6.4 3.7.2 3.8.0)

@@ -241,6 +241,10 @@ func besideProgram(name string, program *curatorContender, servers *process.Ense
 func startEtcd(t *testing.T) string {
 	t.Helper()
 	server := process.MustEnv(t, "ETCD")
+	version, err := exec.CommandContext(t.Context(), server, "--version").Output()
+	require.NoError(t, err)
+	first, _, _ := strings.Cut(string(version), "\n")
+	t.Log(first)
 	dir := t.TempDir()
 	var clients, members []string
 	var ports [3][2]int
