@@ -737,3 +737,53 @@ func TestWhoComesAgainIsOne(t *testing.T) {
 		require.NoError(t, <-left)
 	})
 }
+
+// Who gives up beside a round, and is slow to leave, is not taken into the next one and missing in it: it has entered, or is not counted.
+func TestSlowToGiveUp(t *testing.T) {
+	for _, soon := range []bool{true, false} { // the next round begins while it is waited for the removal, or later
+		synctest.Test(t, func(t *testing.T) {
+			p := newParty(t, 2, 3)
+			one, two := p.enter(t.Context(), 0), p.enter(t.Context(), 1)
+			rounds := []*barrier.Round{<-one, <-two}
+			type outcome struct {
+				round *barrier.Round
+				err   error
+			}
+			gaveUp := make(chan outcome, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { // ends soon after ctx
+				r, err := p.double(2).Enter(ctx)
+				gaveUp <- outcome{r, err}
+			}()
+			synctest.Wait()
+			held := p.e.Proxy(p.clients[2]).Freeze(proxy.Request(proxy.OpDelete, "").Skip(1)) // behind the try to leave beside no round
+			cancel()
+			time.Sleep(time.Second)
+			left := make(chan error, 2)
+			for _, r := range rounds {
+				go func() { left <- r.Leave(t.Context()) }() // ends when both leave
+			}
+			require.NoError(t, <-left)
+			require.NoError(t, <-left)
+			if !soon {
+				time.Sleep(4 * time.Second) // longer than Enter waits
+			}
+			next := p.enter(t.Context(), 0)
+			require.True(t, isIn(next))
+			require.Equal(t, 1, held.Strikes())
+			held.End()
+			synctest.Wait()
+			o := <-gaveUp
+			first := <-next
+			if soon {
+				require.NoError(t, o.err)
+				require.Len(t, p.names(t), 3, "both, and a round")
+				go func() { left <- o.round.Leave(t.Context()) }() // ends when both leave
+			} else {
+				require.ErrorIs(t, o.err, context.Canceled)
+			}
+			require.NoError(t, first.Leave(t.Context()))
+			require.Empty(t, p.names(t))
+		})
+	}
+}

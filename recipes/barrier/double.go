@@ -334,27 +334,35 @@ func (m *member) withdraw(life context.Context) *Round {
 	for life.Err() == nil {
 		_, err := m.view.Multi(life, client.CreateOp(m.child(ready), nil, nil), client.DeleteOp(m.child(ready), client.AnyVersion),
 			client.DeleteOp(m.own(), client.AnyVersion)) // fails if there is a ready
-		if err == nil || errors.Is(err, client.ErrNoNode) {
-			return nil
-		}
 		if errors.Is(err, client.ErrNodeExists) {
-			r, _, err := m.look(life)
-			switch {
-			case r != nil:
+			var r *Round
+			if r, err = m.withdrawBeside(life); r != nil {
 				return r
-			case err != nil:
-				_ = (&Round{member: m}).remove(life)
-				return nil
-			}
-			if gone := m.view.Delete(life, m.own(), client.AnyVersion); gone == nil || errors.Is(gone, client.ErrNoNode) {
-				return nil // a round goes on that this member is not in, and cannot be in any more
 			}
 		}
-		if !retry.LookAgain(err) {
+		if err == nil || errors.Is(err, client.ErrNoNode) || !retry.LookAgain(err) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// withdrawBeside is withdraw while a round goes on: it removes the own node unless this member is in that round, or another has begun by then,
+// which would have counted in the directory's version.
+func (m *member) withdrawBeside(life context.Context) (*Round, error) {
+	dir, _, err := m.view.Exists(life, m.path)
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := m.look(life)
+	switch {
+	case r != nil:
+		return r, nil
+	case err != nil:
+		return nil, (&Round{member: m}).remove(life)
+	}
+	_, err = m.view.Multi(life, client.CheckOp(m.path, dir.Version), client.DeleteOp(m.own(), client.AnyVersion))
+	return nil, err
 }
 
 // Round is one meeting, from Enter to Leave. Its methods may be called by many goroutines.
