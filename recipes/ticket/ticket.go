@@ -366,9 +366,8 @@ func (t *Ticket) older(ctx context.Context, twins []Place) ([]Place, error) {
 // end of the session, which a majority rules out, at a moment behind the list; or by somebody, of which the read tells that is sent as
 // soon as the ticket was taken, or the watch it leaves.
 func (t *Ticket) Wait(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })()
+	ctx, cancel := t.within(ctx)
+	defer cancel()
 	ahead, err := t.atFirst(ctx)
 	for err == nil {
 		blocker := t.opts.Rule(ahead)
@@ -383,6 +382,13 @@ func (t *Ticket) Wait(ctx context.Context) error {
 		defer sure()
 	}
 	return err
+}
+
+// within returns a context that ends with ctx, and with the place.
+func (t *Ticket) within(ctx context.Context) (within context.Context, cancel func()) {
+	within, end := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(t.ctx, func() { end(context.Cause(t.ctx)) })
+	return within, func() { stop(); end(nil) }
 }
 
 // await returns when another ticket has left, or may have.
@@ -430,8 +436,10 @@ func nearest(ahead []Place) *Place {
 	return &ahead[len(ahead)-1]
 }
 
-// First tells whether it is the ticket's turn at this moment, as Wait would find it.
+// First tells whether it is the ticket's turn at this moment, as Wait would find it, and fails as Wait does.
 func (t *Ticket) First(ctx context.Context) (bool, error) {
+	ctx, cancel := t.within(ctx)
+	defer cancel()
 	ahead, err := t.atFirst(ctx)
 	if err == nil && t.opts.Rule(ahead) != nil {
 		ahead, err = t.Ahead(ctx) // unless some have left since

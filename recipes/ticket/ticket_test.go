@@ -461,3 +461,29 @@ func TestNoTurnWithoutANode(t *testing.T) {
 		}
 	})
 }
+
+// Who gives a ticket back while it is asked whether it is first does not wait for that answer.
+func TestReturnWhileItIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startServer(t)
+		c, w := connect(t, srv)
+		tk := mustTake(t, c, nil)
+		time.Sleep(9 * time.Second) // nothing was written for so long that the session is not sure to live
+		w.cut()
+		asked := make(chan error, 1)
+		go func() { // ends with the place
+			_, err := tk.First(t.Context())
+			asked <- err
+		}()
+		synctest.Wait()
+		require.Empty(t, asked)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		begun := time.Now()
+		require.ErrorIs(t, tk.Return(ctx), context.DeadlineExceeded)
+		require.Equal(t, 10*time.Millisecond, time.Since(begun))
+		require.ErrorIs(t, <-asked, ticket.ErrReturned)
+		w.plug()
+		require.NoError(t, tk.Return(t.Context()))
+	})
+}
