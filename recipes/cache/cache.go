@@ -355,7 +355,9 @@ func (m *Cache) current(at time.Time) {
 	default:
 		close(m.ready)
 	}
-	if m.client.State() == client.StateReadOnly { // the others may go on without this server
+	switch m.client.State() {
+	case client.StateReadOnly, // the others may go on without this server
+		client.StateSuspended, client.StateLost: // all was read, and then the connection went, of which suspect may have told already
 		m.doubt(at)
 		return
 	}
@@ -388,12 +390,14 @@ func (m *Cache) suspect(ctx context.Context) {
 	}
 }
 
-// doubt makes the mirror stale.
+// doubt makes the mirror stale, if it is not. One that has not been current yet is counted once all of it was read.
 func (m *Cache) doubt(since time.Time) {
 	if m.staleSince.IsZero() {
 		m.staleSince = since
+		m.tell(Stale)
+	}
+	if !m.counted && !m.currentAt.IsZero() {
 		m.counted = true
 		m.kit.Count(telemetry.CacheStale, 1)
-		m.tell(Stale)
 	}
 }

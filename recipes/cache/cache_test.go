@@ -203,6 +203,46 @@ func TestNeverSilentlyStale(t *testing.T) {
 	}
 }
 
+// A mirror whose connection goes when all was read, and not taken in yet, is not current, though it has all that was there.
+func TestStaleFromTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		last := func() {} // is called when the last node is read, and not taken in yet
+		var seen telemetrytest.Recorder
+		e := ensembletest.Start(t, 1, &ensembletest.Options{Client: client.Options{
+			MeterProvider: seen.MeterProvider(),
+			Hooks: client.Hooks{Done: func(o client.OperationDone) {
+				if o.Op == "childrenw" && o.Path == "/s/last" {
+					last()
+				}
+			}},
+		}})
+		c, other := e.Connect(t), e.Connect(t)
+		mustCreate(t, other, "/s", "one")
+		mustCreate(t, other, "/s/last", "one")
+		var lost *proxy.Fault
+		began := time.Now()
+		last = sync.OnceFunc(func() {
+			lost = e.Proxy(c).Lose(proxy.Request(proxy.OpConnect, "").Always())
+			time.Sleep(time.Second)
+			e.Proxy(c).Drop()
+			time.Sleep(time.Second)
+		})
+		m := mustOpen(t, c, "/s", nil)
+		changes := listen(t.Context(), m, 0)
+		require.Equal(t, []string{"added /s", "added /s/last", "stale /s"}, changes.since())
+		require.Equal(t, began, m.StaleSince())
+		require.True(t, m.Status().Synced)
+		require.EqualValues(t, 1, seen.Sum("bellwether.cache.stale.count"))
+		_, err := other.Set(t.Context(), "/s/last", []byte("two"), 0)
+		require.NoError(t, err)
+		lost.End()
+		time.Sleep(10 * time.Second)
+		require.Zero(t, m.StaleSince())
+		require.Zero(t, seen.Sum("bellwether.cache.stale.count"))
+		require.Equal(t, []string{"changed /s/last one>two", "current /s"}, changes.since())
+	})
+}
+
 // What is to be told at one moment is told at once.
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -411,17 +451,23 @@ func TestRandomMirror(t *testing.T) {
 	if testing.Short() {
 		runs = min(runs, 2)
 	}
-	changes, struck := 0, map[string]int{}
+	changes, doubtful, struck := 0, 0, map[string]int{}
 	for seed := first; seed < first+uint64(runs); seed++ {
-		synctest.Test(t, func(t *testing.T) { changes += randomly(t, rand.New(rand.NewPCG(seed, 6)), struck) })
+		synctest.Test(t, func(t *testing.T) {
+			told, times := randomly(t, rand.New(rand.NewPCG(seed, 6)), struck)
+			changes, doubtful = changes+told, doubtful+times
+		})
 		if t.Failed() {
 			t.Fatalf("it was seed %d", seed)
 		}
 	}
-	t.Logf("%d changes told, faults that took effect: %v", changes, struck)
+	t.Logf("%d changes told, found without a connection %d times, faults that took effect: %v", changes, doubtful, struck)
+	require.Greater(t, changes, 20*runs)
+	require.Greater(t, doubtful, runs)
 }
 
-func randomly(t *testing.T, r *rand.Rand, struck map[string]int) (changes int) {
+// randomly is one run. It returns how many changes were told, and how often the mirror was looked at while there was no connection.
+func randomly(t *testing.T, r *rand.Rand, struck map[string]int) (changes, doubtful int) {
 	var seen telemetrytest.Recorder
 	e := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second, MeterProvider: seen.MeterProvider()}})
 	c, other := e.Connect(t), e.Connect(t)
@@ -470,6 +516,11 @@ func randomly(t *testing.T, r *rand.Rand, struck map[string]int) (changes int) {
 		}
 		enough()
 		time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
+		synctest.Wait()
+		if s := c.State(); s == client.StateSuspended || s == client.StateLost {
+			require.NotZero(t, m.StaleSince(), "%v", s)
+			doubtful++
+		}
 	}
 	require.NoError(t, maker.End(t.Context()))
 	for what, n := range maker.Struck() {
@@ -505,7 +556,7 @@ func randomly(t *testing.T, r *rand.Rand, struck map[string]int) (changes int) {
 	require.NoError(t, c.Close())
 	require.NoError(t, other.Close())
 	require.Empty(t, seen.Open(), "each count goes back")
-	return int(told.Load())
+	return int(told.Load()), doubtful
 }
 
 // step takes a change, which must be possible.
