@@ -85,18 +85,27 @@ func (b *Barrier) Wait(ctx context.Context) error {
 	return nil
 }
 
+// wait reads the data, since a look whether the node exists would leave a watch behind when it does not.
 func (b *Barrier) wait(ctx context.Context) error {
-	first := int64(0)
-	for n, err := range b.client.WatchNode(ctx, b.path) {
+	for first := int64(0); ; {
+		_, stat, w, err := b.client.GetW(ctx, b.path)
 		switch {
+		case errors.Is(err, client.ErrNoNode), err == nil && first != 0 && stat.Czxid != first:
+			return nil
 		case err != nil:
 			return err
-		case !n.Exists, first != 0 && n.Stat.Czxid != first:
-			return nil
 		}
-		first = n.Stat.Czxid
+		first = stat.Czxid
+		if _, err := w.Wait(ctx); err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := b.client.Sync(ctx, b.path); err != nil { // the server of the next session must not know less
+			return err
+		}
 	}
-	return nil
 }
 
 func (b *Barrier) failed(op string, err error) error {

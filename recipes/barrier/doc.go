@@ -56,8 +56,22 @@
 // Leave says the same. That a member died instead of leaving the others cannot tell; nor can they, until the servers have ended its session,
 // that one who waited is there no more: a round may begin with it.
 //
-// A Barrier costs each who waits one watch. A Double costs each member four round trips to enter, and one for each who comes meanwhile; one
-// more, which nobody waits for, and a watch on its own node while it is in; to leave, one watch each on the member that leaves last, which waits for the others one by one.
+// Nobody leaves on suspicion: a member is in its round while the others cannot take it for one who has left. Who would rather leave when it
+// cannot reach the servers follows client.Client.States, and leaves when the connection is suspended; the others hear of it when the
+// connection is back, or the session over.
+//
+// A Barrier is raised or not as the server knows which a client is connected to, and that may be a moment behind. Who was told otherwise that it
+// was raised, and must not pass, calls client.Client.Sync first. Who waits already misses nothing.
+//
+// # Cost
+//
+// To wait at a Barrier is one request, and one more when it is lowered, with one watch in between.
+//
+// To come to a Double is two requests, one after the other, the node and the list. Who waits has one watch, on the directory, and lists it
+// again for each who comes or goes. Who finds that all are there takes two more to begin the round, which those who find it at the same time
+// try together, and two more again to find itself in it, which is all for who was not in time to try. In the round it has one more watch, on
+// its own node, set by a request that nobody waits for. To leave is a list and the removal of the own node, and then to wait for the member
+// that leaves last, which waits for the others, each with one watch, a read and a list for each member it waits for.
 //
 // # Looking at it
 //
