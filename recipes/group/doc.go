@@ -53,6 +53,9 @@
 //	Join's context ends           what it made is removed
 //	process dies                  its node goes when the servers' timeout is over
 //
+// A membership does not end on suspicion, as nobody is kept out by it: [Membership.Status] and [Membership.Watch] tell at once that nobody knows
+// whether it is listed, and what is to be done about that is the member's to say.
+//
 // That a member is listed is no proof that it works, or even lives; and that it is not, none that it has stopped: it may not know yet. What two
 // must not do takes a lock.
 //

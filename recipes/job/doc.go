@@ -64,6 +64,9 @@
 //	a server refuses something               Run ends with it
 //	the record cannot be read                Run ends with it, and changes nothing
 //
+// Nothing ends on suspicion: a run goes on while no other can begin. A function that makes no sense without the servers follows
+// client.Client.States, and returns when the connection is suspended; what it returns is the outcome, and its time is not run again.
+//
 // The answer to the transaction that begins a run may be lost. It is then looked for, and done again; if ctx or the session ends before it
 // is found, the run is taken back, and if that is not certain either, the record says that the time was begun, and the next to lead takes it
 // for unknown: the function is never called for a time that somebody else might call it for.

@@ -69,6 +69,9 @@
 //	the record cannot be read                      it fails with ErrRecord, and changes nothing
 //	a server refuses something                     it fails with that
 //
+// Nothing is let go on suspicion, and nothing for a lost session either: what ends a Grant is time. That is what a lease is for; where the loss
+// of a session is to end it there is package lock.
+//
 // A view of one session, as client.Session.Client, asks in that session only. With a client of client.Wrap, whose session cannot be kept,
 // nobody is let through the door: client.ErrWrapped.
 //

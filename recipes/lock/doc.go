@@ -72,7 +72,8 @@
 // takes three round trips if nobody is ahead, however many permits it is for: to go through the door and see meanwhile how much room there
 // is, to make the permits, all at once, and to leave the door; to release takes one. Who waits for permits has one watch on their directory,
 // who waits at the door one on who is ahead, each permit that of its own node: a permit that is released wakes who is behind the door, and
-// when that one has gone through, the next is woken to come there.
+// when that one has gone through, the next is woken to come there. A shared limit is read each time that permits are counted, and watched by who
+// waits for them.
 //
 // # Several locks
 //

@@ -22,7 +22,8 @@ type Options struct {
 	Layout Layout
 	// Reentrant lets whoever holds a Mutex or RWMutex lock it once more, with a context that comes from Hold.Context: that costs
 	// nothing and gives another Hold of the same node, with the same token, and the lock is released with the last of them. Who holds a
-	// write lock may lock it for reading, and has the write lock still. Default: that is refused with ErrNested.
+	// write lock may lock it for reading, and has the write lock still. Of a Semaphore it says nothing: who has permits may wait for more.
+	// Default: that is refused with ErrNested.
 	Reentrant bool
 	// MaxHold is how long a lock is held at most: then the Hold's Context ends with ErrMaxHold, and its node is removed in the background,
 	// so that nobody waits for ever for who is stuck. What was stuck may go on later: it is fencing that stops that. Default: no limit.
@@ -30,7 +31,8 @@ type Options struct {
 	// Delay is how long a Mutex stays free after its holder has not released it: died, was cut off, held it for MaxHold, or lost its
 	// node. What such a holder has sent may still be on its way, and take effect behind the next one's back; the delay is the fence
 	// of those who have no other. It counts from when the next contender finds out. All contenders must have it: it takes one more write to
-	// lock and one to release, of a mark, <path>.held, that the next one finds where nobody released. Default: no delay, no mark.
+	// lock and one to release, of a mark, <path>.held, that the next one finds where nobody released. An RWMutex and a
+	// Semaphore have none, whatever this says. Default: no delay, no mark.
 	Delay time.Duration
 	// ACL is that of the contender's nodes and of directories made for it. All contenders must be able to list the directory and to
 	// add children to it. Default: the client's.

@@ -40,7 +40,8 @@
 //
 // # What happens when
 //
-// While the connection is suspended nothing is known; Status says what was. When the session is lost the node stays until the servers end the
+// While the connection is suspended nothing is known, and nothing is done on suspicion: Status says what was, and client.Client.States that it may
+// not be so any more. When the session is lost the node stays until the servers end the
 // session, or until it is taken over. A crash leaves it for the session's timeout, or its time to live, or for ever, as its kind is. Close
 // removes it, and returns when that is certain.
 //
@@ -48,7 +49,8 @@
 // seconds, so that two who want different data at one path leave the servers time for others.
 //
 // It costs one round trip to begin with, a create and a read behind it that sets a watch, and one for each reconnect; a sequential node, whose
-// name has to be known first, and one whose parent is missing take more to begin with.
+// name has to be known first, and one whose parent is missing take more to begin with. Other data cost a read, a write and a read, and so
+// does what is put right; to close three requests. One with a time to live writes three times in it. There is one watch, on the node.
 //
 // # Looking at it
 //

@@ -58,6 +58,9 @@
 //	it returns an error                       all is given up, and Run returns the error
 //	Run's context ends                        the contexts of all parts end; each is given up when its function has returned
 //
+// Nothing is given up on suspicion: a part is its owner's while nobody else can have it. Whose work makes no sense without the servers, and who
+// would rather stop at once, follows client.Client.States and calls [Part.Release] when the connection is suspended.
+//
 // # Looking at it
 //
 // [Partition.Inspect] asks the servers whose each part is. With the client's TracerProvider the time from when a part is meant for this member

@@ -99,7 +99,11 @@
 //	Options.MaxWork is over                      its Context ends, and the item is given back
 //	process dies                                 the item is given to another when the servers' timeout is over
 //
-// and to an operation:
+// None is given up on suspicion: it goes on while nobody else can be given the item. Whose work makes no sense without the servers, and who would
+// rather let another one begin it, follows client.Client.States, and calls [Delivery.Release] when the connection is suspended: it arrives when
+// the connection is back in time, and else the session's end does the same.
+//
+// And to an operation:
 //
 //	connection lost during Put, Ack, Nack        the client finds out what has happened, and does it if it has not
 //	session ends during Put, Ack, Nack           client.ErrUnknown, if the transaction was on its way; else Put goes on in the next session
