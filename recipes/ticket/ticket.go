@@ -40,7 +40,8 @@ type Options struct {
 	// Others are further markers, whose tickets stand in the same line. Default: the ticket's own is the only one.
 	Others []string
 	// Rule tells for which of the tickets ahead this one waits, the nearest being the last of them; nil: it is its turn, and stays so when
-	// some of those have left. It is called again when that one has left. Default: it waits for the nearest, if there is one.
+	// some of those have left. It is called again when that one has left, leaves what it is given as it is, and may be called more than
+	// once for the same. Default: it waits for the nearest, if there is one.
 	Rule func(ahead []Place) *Place
 	// Foreign, if not nil, is told the names in the directory that are not tickets of the line, whenever the line is read and
 	// there are any. It is called on the goroutine that waits.
