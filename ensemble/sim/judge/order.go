@@ -77,15 +77,16 @@ func (c *Case) stream(f *findings, i int, asked []int, floors map[znode.SessionI
 
 // program checks the order of each session's transactions.
 func (c *Case) program(f *findings) {
-	last := map[znode.SessionID]int{}
+	last, over := map[znode.SessionID]int{}, map[znode.SessionID]bool{}
 	for i := range c.h.Txns {
 		x := &c.h.Txns[i]
-		before, ok := last[x.Session]
-		over := ok && c.h.Txns[before].Type == wire.OpCloseSession
-		if x.Cxid == 0 || tooLate(x) || over && refused(x) {
+		if x.Type == wire.OpCloseSession {
+			over[x.Session] = true // asked for, or because nothing was heard, which bears no number
+		}
+		if x.Cxid == 0 || tooLate(x) || over[x.Session] && refused(x) {
 			continue // what a server still sends on for a session that has left it, or is no more, is refused whenever it comes
 		}
-		if ok && c.h.Txns[before].Cxid > x.Cxid {
+		if before, ok := last[x.Session]; ok && c.h.Txns[before].Cxid > x.Cxid {
 			f.add(x.Committed.At, "%s: committed after %s, which was asked for later", describeTxn(x), describeTxn(&c.h.Txns[before]))
 		}
 		last[x.Session] = i
