@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ import (
 var (
 	besideRounds = flag.Int("beside.rounds", 0, "how many rounds of TestRecipesBesidePeers count; default 2, 7 with INTEROP_FULL")
 	besideEach   = flag.Duration("beside.each", 0, "for how long it does one thing at a time; default 200 ms, 2 s with INTEROP_FULL")
+	besideRows   = flag.String("beside.rows", "", "a regular expression of what it does; default: everything")
 )
 
 // What recipes do, beside Curator's, go-zookeeper's Lock and etcd's, each on three servers that sync what they write to this machine's disk:
@@ -59,6 +61,7 @@ func TestRecipesBesidePeers(t *testing.T) {
 		{row: "put an item and pop it, 1 session", what: "pop", by: 1, of: 1},
 		{row: "put, take and acknowledge, 1 session", what: "queue", by: 1, of: 1},
 	}
+	contests = slices.DeleteFunc(contests, func(c contest) bool { return !regexp.MustCompile(*besideRows).MatchString(c.row) })
 	subjects := besideSubjects(t)
 	for round := range rounds + 1 {
 		for i := range contests {
@@ -214,7 +217,7 @@ func withRequests(t *testing.T, e *process.Ensemble, do func() besideFigure) bes
 }
 
 // besideProgram is a subject that is a program of its own, see testdata/recipesbench and .ci/peers/etcd. Without servers it counts its
-// requests itself.
+// requests itself. Where it cannot do what it is asked for, its answer is why.
 func besideProgram(name string, program *curatorContender, servers *process.Ensemble, knows ...string) besideSubject {
 	ask := func(t *testing.T, c *contest, d time.Duration) (did besideFigure) {
 		t.Helper()

@@ -43,18 +43,22 @@ const (
 func main() {
 	d, err := newDriver(strings.Split(os.Args[1], ","))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		fail(err)
 	}
 	fmt.Println("ready")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		answer, err := d.answer(lines.Text())
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			fail(err)
 		}
 		fmt.Println(answer)
 	}
+}
+
+// fail answers with an error, and ends the program.
+func fail(err error) {
+	fmt.Println(err)
+	os.Exit(1)
 }
 
 type driver struct {
@@ -278,8 +282,7 @@ func (d *driver) stand(all []*concurrency.Session) {
 					err = e.Resign(context.Background())
 				}
 				if err != nil {
-					fmt.Fprintln(os.Stderr, err)
-					os.Exit(1)
+					fail(err)
 				}
 			}
 		}()

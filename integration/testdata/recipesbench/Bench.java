@@ -68,7 +68,11 @@ public class Bench {
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String[] words = line.split(" ");
-            System.out.println(answer(words[0], Integer.parseInt(words[1]), Integer.parseInt(words[2]), Long.parseLong(words[3]) * 1_000_000));
+            try {
+                System.out.println(answer(words[0], Integer.parseInt(words[1]), Integer.parseInt(words[2]), Long.parseLong(words[3]) * 1_000_000));
+            } catch (Exception e) {
+                System.out.println(e);
+            }
         }
         System.exit(0);
     }
