@@ -18,7 +18,7 @@
 // 3.5 to 3.8, which takes turns by itself.
 //
 // What recipes take, in time and in requests, is measured beside what Curator's, go-zookeeper's and etcd's take on servers of their own, in
-// turns (TestRecipesBesidePeers, -beside.rounds and -beside.each; TestDiscoveryBesideCurators, -discovery.instances): tables for people.
+// turns (TestRecipesBesidePeers, -beside.rounds, -beside.each and -beside.rows; TestDiscoveryBesideCurators, -discovery.instances): tables for people.
 //
 // They find their peers through environment variables and fail when one is not set. To run them:
 //
