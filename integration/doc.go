@@ -18,7 +18,8 @@
 // 3.5 to 3.8, which takes turns by itself.
 //
 // What recipes take, in time and in requests, is measured beside what Curator's, go-zookeeper's and etcd's take on servers of their own, in
-// turns (TestRecipesBesidePeers, -beside.rounds, -beside.each and -beside.rows; TestDiscoveryBesideCurators, -discovery.instances): tables for people.
+// turns: tables for people. TestRecipesBesidePeers has the flags -beside.rounds, -beside.each and -beside.rows, and
+// TestDiscoveryBesideCurators -discovery.instances.
 //
 // They find their peers through environment variables and fail when one is not set. To run them:
 //

@@ -69,7 +69,8 @@ public class Bench {
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String[] words = line.split(" ");
             try {
-                System.out.println(answer(words[0], Integer.parseInt(words[1]), Integer.parseInt(words[2]), Long.parseLong(words[3]) * 1_000_000));
+                long nanos = Long.parseLong(words[3]) * 1_000_000;
+                System.out.println(answer(words[0], Integer.parseInt(words[1]), Integer.parseInt(words[2]), nanos));
             } catch (Exception e) {
                 System.out.println(e);
             }
