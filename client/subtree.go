@@ -87,7 +87,10 @@ func (c *Client) WatchTree(ctx context.Context, path string, opts *WatchTreeOpti
 			return
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
-		w := treeWatch{c: c, subtree: newSubtree(path, depth), results: make(chan seen, walkers), awake: woken{some: make(chan struct{}, 1)}, since: time.Now()}
+		w := treeWatch{
+			c: c, subtree: newSubtree(path, depth), results: make(chan seen, walkers), awake: woken{some: make(chan struct{}, 1)}, since: time.Now(),
+			pulse: look{node: &treeNode{gone: true}},
+		}
 		defer w.unfollow()
 		defer w.reading.Wait()
 		defer cancel(nil)
@@ -104,7 +107,9 @@ type treeWatch struct {
 	under   int       // how many reads are under way
 	awake   woken     // watches that have fired
 	session *Session  // that is read in: its server knows all that was seen in those before
-	since   time.Time // when it was last begun to read everything
+	since   time.Time // all that was read, or will be before it is told that nothing is stale, is what a server knew then, or later
+	pulse   look      // of nothing: it is woken by each reconnect, also when there is no watch, since what was watched is being read
+	beat    *signal   // by which
 }
 
 // run goes on until the caller has enough, or an error.
@@ -178,12 +183,24 @@ func (w *treeWatch) attach(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
+			if w.session != nil {
+				w.since = time.Now() // all is read in the new one
+			}
 			w.session = s
+			w.listen()
 		case s.Err() == nil:
 			return err
 		}
 	}
 	return nil
+}
+
+// listen waits for the next reconnect in the session: by a watch on nothing, which no server has and no event wakes.
+func (w *treeWatch) listen() {
+	g, key := w.session.gen, watchKey{kind: watchData}
+	w.beat = g.take(key)
+	g.settle(key, w.beat, true)
+	g.follow(w.beat, follower{w.pulse, w.awake.add})
 }
 
 // seen is what a read has brought.
@@ -234,17 +251,34 @@ func (w *treeWatch) take(r seen) error {
 
 // wake has read again what the watches that have fired were set on.
 func (w *treeWatch) wake() {
-	for _, a := range w.awake.all() {
-		again := a.signal.err != nil || a.signal.event.Type == EventReconnected
-		if again {
-			w.since = time.Now()
+	for _, a := range w.fired() {
+		if a.again() && a.at.After(w.since) {
+			w.since = a.at
 		}
-		w.subtree.wake(a.look, a.signal, again)
+		if a.look == w.pulse && a.signal == w.beat && a.signal.err == nil {
+			w.listen()
+		}
+		w.subtree.wake(a.look, a.signal, a.again())
 	}
+}
+
+// fired returns the watches that have fired: if one has by a reconnect, all that have by that.
+func (w *treeWatch) fired() []awoken {
+	some := w.awake.all()
+	if !slices.ContainsFunc(some, awoken.again) {
+		return some
+	}
+	g := w.session.gen
+	g.mu.Lock() // which is locked until all have
+	defer g.mu.Unlock()
+	return append(some, w.awake.all()...)
 }
 
 // unfollow forgets all watches, for those who share them.
 func (w *treeWatch) unfollow() {
+	if w.session != nil {
+		w.session.gen.unfollow(w.beat, w.pulse)
+	}
 	for n := range w.subtree.root.all() {
 		for kind, watch := range n.armed {
 			if watch != nil {
@@ -262,16 +296,20 @@ type woken struct {
 	fired []awoken
 }
 
-// awoken is a watch that has fired, and what was read when it was set.
+// awoken is a watch that has fired, what was read when it was set, and when it was found to have fired: before what is read again.
 type awoken struct {
 	signal *signal
 	look   look
+	at     time.Time
 }
+
+// again tells whether it was by a reconnect, or the end of a session: everything has to be read again.
+func (a awoken) again() bool { return a.signal.err != nil || a.signal.event.Type == EventReconnected }
 
 func (w *woken) add(s *signal, l look) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.fired = append(w.fired, awoken{s, l})
+	w.fired = append(w.fired, awoken{s, l, time.Now()})
 	select {
 	case w.some <- struct{}{}:
 	default:

@@ -192,6 +192,52 @@ func TestWatchTreeEnds(t *testing.T) {
 	})
 }
 
+// A reconnect that meets the only read there is, so that there is no watch which could tell of it, is followed by a TreeCurrent as any other, of a
+// time behind it.
+func TestWatchTreeOfOneNodeThatIsRead(t *testing.T) {
+	for name, stage := range map[string]func(e *ensembletest.Ensemble, c *client.Client) *proxy.Fault{
+		"request": func(e *ensembletest.Ensemble, c *client.Client) *proxy.Fault {
+			return e.Proxy(c).Lose(proxy.Request(proxy.OpGetData, "/r"))
+		},
+		"answer": func(e *ensembletest.Ensemble, c *client.Client) *proxy.Fault {
+			return e.Proxy(c).Lose(proxy.Reply(proxy.OpGetData, "/r"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := ensembletest.Start(t, 1, nil)
+				c, other := e.Connect(t), e.Connect(t)
+				mustCreate(t, c, "/r", nil)
+				changes := make(chan client.TreeChange, 10)
+				go func() { // ends with the test
+					for change, err := range c.WatchTree(t.Context(), "/r", &client.WatchTreeOptions{Depth: client.NodeOnly}) {
+						if err == nil {
+							changes <- change
+						}
+					}
+				}()
+				require.Equal(t, client.TreeAdded, (<-changes).Kind)
+				require.Equal(t, client.TreeCurrent, (<-changes).Kind)
+				session := c.Session()
+				for range 3 {
+					fault := stage(e, c)
+					_, err := other.Set(t.Context(), "/r", []byte(name), client.AnyVersion)
+					require.NoError(t, err)
+					<-fault.Struck()
+					require.Equal(t, client.TreeChanged, (<-changes).Kind)
+					time.Sleep(5 * time.Second)
+					synctest.Wait()
+					require.Len(t, changes, 1)
+					current := <-changes
+					require.Equal(t, client.TreeCurrent, current.Kind)
+					require.WithinRange(t, current.At, time.Now().Add(-6*time.Second), time.Now().Add(-5*time.Second))
+				}
+				require.Same(t, session, c.Session())
+			})
+		})
+	}
+}
+
 // A loop that is left has nothing left over, though the watches it shared stay until they are woken.
 func TestWatchTreeShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

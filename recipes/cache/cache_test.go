@@ -472,7 +472,7 @@ func randomly(t *testing.T, r *rand.Rand, struck map[string]int) (changes, doubt
 	e := ensembletest.Start(t, 3, &ensembletest.Options{Client: client.Options{SessionTimeout: 10 * time.Second, MeterProvider: seen.MeterProvider()}})
 	c, other := e.Connect(t), e.Connect(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	depth := r.IntN(3)
+	depth := r.IntN(4) - 1 // client.NodeOnly among them
 	m := mustOpen(t, c, "/s", &cache.Options{Depth: depth})
 	var loops sync.WaitGroup
 	var told atomic.Int64
@@ -531,7 +531,7 @@ func randomly(t *testing.T, r *rand.Rand, struck map[string]int) (changes, doubt
 	want := map[string]string{}
 	for _, path := range names {
 		data, _, err := other.Get(ctx, path)
-		if err == nil && (depth == 0 || strings.Count(path, "/") <= depth+1) {
+		if err == nil && (depth == 0 || strings.Count(path, "/") <= max(depth, 0)+1) {
 			want[path] = string(data)
 		}
 	}
