@@ -143,7 +143,7 @@
 //
 // # Looking at it
 //
-// [Queue.Inspect] tells what is in the queue, in its order, since when, who has what, with which token, and how many wait; [Delivery.Context] why
+// [Queue.Inspect] tells what is in the queue, in its order, since when, who has what, with which token, and who waits; [Delivery.Context] why
 // an item was lost. With the client's TracerProvider to wait for an item is a span, queue.wait, and to have one another, queue.delivery, linked to
 // it; with its MeterProvider there are bellwether.queue.wait.duration and .count, bellwether.queue.delivery.duration, .count and .lost,
 // bellwether.queue.operation.duration, and bellwether.queue.conflicts, .dead and .length.

@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"github.com/bellwether-zk/bellwether/client"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 // State is what stands in a queue, as Inspect found it.
 type State struct {
-	Items   []Entry  // in the queue's order, what waits for its time behind the rest
-	Dead    int      // how many dead letters there are
-	Takers  int      // how many wait for an item
-	Putters int      // how many wait for room
-	Foreign []string // nodes in the queue's directory that are no items
+	Items   []Entry            // in the queue's order, what waits for its time behind the rest
+	Dead    int                // how many dead letters there are
+	Takers  []ticket.Contender // who wait for an item, in the order in which they get one; their data are their Options.ID
+	Putters []ticket.Contender // who wait for room, in the order in which they put; their data are their Options.ID
+	Foreign []string           // nodes in the queue's directory that are no items
 }
 
 // Entry is an item in the queue.
@@ -37,7 +38,8 @@ type Claim struct {
 	Since   time.Time // by the clock of the servers' leader
 }
 
-// Inspect reads what stands in the queue now. It reads only: four lists, and two nodes an item. What comes and goes meanwhile may be in it or not.
+// Inspect reads what stands in the queue now. It reads only: four lists, two nodes an item, and one for each who waits. What comes and goes meanwhile may
+// be in it or not.
 func (q *Queue) Inspect(ctx context.Context) (*State, error) {
 	st := &State{}
 	texts, err := q.items.children(ctx, q.client)
@@ -54,13 +56,17 @@ func (q *Queue) Inspect(ctx context.Context) (*State, error) {
 	if err := q.inspectLater(ctx, st); err != nil {
 		return nil, err
 	}
-	for path, count := range map[string]*int{q.dead.path: &st.Dead, q.line: &st.Takers, q.gate: &st.Putters} {
-		stat, _, err := q.client.Exists(ctx, path)
-		if err != nil {
-			return nil, err
-		}
-		*count = stat.NumChildren
+	if st.Takers, _, err = ticket.Inspect(ctx, q.client, q.line, takerMarker); err != nil {
+		return nil, err
 	}
+	if st.Putters, _, err = ticket.Inspect(ctx, q.client, q.gate, putterMarker); err != nil {
+		return nil, err
+	}
+	stat, _, err := q.client.Exists(ctx, q.dead.path)
+	if err != nil {
+		return nil, err
+	}
+	st.Dead = stat.NumChildren
 	return st, nil
 }
 

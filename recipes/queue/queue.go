@@ -71,7 +71,7 @@ type Options struct {
 	// for half a second at most. Where several consumers are in each other's way, they part among as many first items as its square. 1
 	// lists the queue for each item and takes the first that it can. See "Order" in the package comment. Default: 16.
 	Window int
-	// ID is the consumer's name, for others to read: the data of its claims. Default: empty.
+	// ID is the consumer's or producer's name, for others to read: the data of its claims, and of its place in a line. Default: empty.
 	ID string
 	// ACL is that of the nodes that are made. All who use the queue must be able to do everything with them. Default: the client's.
 	ACL []client.ACL

@@ -89,13 +89,24 @@ func TestTakeWaits(t *testing.T) {
 		e := ensembletest.Start(t, 1, nil)
 		in := queue.New(e.Connect(t), path, nil)
 		got := make(chan *queue.Delivery)
-		for range 5 {
-			go func() { got <- mustTake(t, queue.New(e.Connect(t), path, nil)) }() // ends with its item
+		var sessions []int64
+		for i := range 5 {
+			c := e.Connect(t)
+			sessions = append(sessions, c.Session().ID())
+			go func() { got <- mustTake(t, queue.New(c, path, &queue.Options{ID: fmt.Sprint("taker ", i)})) }() // ends with its item
+			time.Sleep(time.Second)
 		}
-		time.Sleep(time.Second)
 		st, err := in.Inspect(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, 5, st.Takers)
+		require.Len(t, st.Takers, 5)
+		for i := range 5 {
+			taker := st.Takers[i]
+			require.Equal(t, fmt.Sprint("taker ", i), string(taker.Data), "in their order")
+			require.Equal(t, sessions[i], taker.Session)
+			require.Positive(t, taker.Token)
+			require.WithinDuration(t, time.Now().Add(time.Duration(i-5)*time.Second), taker.Since, 10*time.Millisecond)
+		}
+		all := st.Takers
 		for i := range 5 {
 			mustPut(t, in, item("%d", i))
 			d := <-got
@@ -103,7 +114,9 @@ func TestTakeWaits(t *testing.T) {
 			time.Sleep(time.Second)
 			st, err = in.Inspect(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, 4-i, st.Takers)
+			require.ElementsMatch(t, all[i+1:], st.Takers)
+			require.Equal(t, all[i].Session, st.Items[0].Claim.Session)
+			require.Equal(t, string(all[i].Data), st.Items[0].Claim.ID)
 			require.NoError(t, d.Ack(t.Context()))
 		}
 	})
@@ -552,6 +565,19 @@ func TestMaxItems(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.NotErrorIs(t, err, client.ErrUnknown)
 		mustPut(t, q, item("2"))
+		patient, giveUp := context.WithCancel(ctx)
+		defer giveUp()
+		late := make(chan error, 1)
+		c := e.Connect(t)
+		go func() { late <- queue.New(c, path, &queue.Options{MaxItems: 3, ID: "late"}).Put(patient, item("x")) }() // ends when it is given up
+		time.Sleep(time.Second)
+		st, err := q.Inspect(ctx)
+		require.NoError(t, err)
+		require.Len(t, st.Putters, 1)
+		require.Equal(t, "late", string(st.Putters[0].Data))
+		require.Equal(t, c.Session().ID(), st.Putters[0].Session)
+		giveUp()
+		require.ErrorIs(t, <-late, queue.ErrFull)
 
 		const producers, each = 4, 10
 		for p := range producers {

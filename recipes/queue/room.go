@@ -19,9 +19,12 @@ type room struct {
 	alone   bool // nobody else had put between the last two of this process
 }
 
+// putterMarker is that of the tickets of those who wait for room.
+const putterMarker = "put-"
+
 // putInTurn puts when there is room and nobody is ahead in the line of those who wait for it.
 func (q *Queue) putInTurn(ctx context.Context, s *client.Session, view *client.Client, parts []part, n int) error {
-	t, err := ticket.Take(ctx, view, q.gate, "put-", &ticket.Options{ACL: q.opts.ACL})
+	t, err := ticket.Take(ctx, view, q.gate, putterMarker, &ticket.Options{Data: []byte(q.opts.ID), ACL: q.opts.ACL})
 	if err != nil {
 		return asFull(ctx, err)
 	}

@@ -129,10 +129,13 @@ func (q *Queue) pick(ctx context.Context, s *client.Session, n int, wait bool) (
 	return q.await(ctx, view, n)
 }
 
+// takerMarker is that of the tickets of those who wait for an item.
+const takerMarker = "take-"
+
 // await waits until there is something to take. Those who wait stand in line, and the first alone looks on: what comes wakes one.
 func (q *Queue) await(ctx context.Context, view *client.Client, n int) (picked []name, left func(), err error) {
 	for {
-		t, err := ticket.Take(ctx, view, q.line, "take-", &ticket.Options{Data: []byte(q.opts.ID), ACL: q.opts.ACL})
+		t, err := ticket.Take(ctx, view, q.line, takerMarker, &ticket.Options{Data: []byte(q.opts.ID), ACL: q.opts.ACL})
 		if err == nil {
 			picked, err = q.watch(ctx, view, t, n)
 			if err == nil && !q.stocked() {
