@@ -13,6 +13,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/internal/retry"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 // ready is the name of the node that lets a round's members in.
@@ -34,7 +35,8 @@ type Options struct {
 	// ACL is that of all nodes and of directories made for them. All members must be able to list the directory, and to add and remove
 	// children. Default: the client's.
 	ACL []client.ACL
-	// Data is the content of the members' nodes, for people who look. Default: empty.
+	// Data is the content of the members' nodes, for people who look; not nil and of no length it is empty. Default: ticket.Identity, the
+	// host's name and the process's number.
 	Data []byte
 	// Cleanup bounds how long a cancelled Enter still waits for the removal of its node; the removal itself goes on until it is done or
 	// the session ends. Default: 5 s.
@@ -56,6 +58,9 @@ func NewDouble(c *client.Client, path string, size int, opts *Options) *Double {
 	d := &Double{client: c, path: path, size: size, kit: telemetry.Of(c)}
 	if opts != nil {
 		d.opts = *opts
+	}
+	if d.opts.Data == nil {
+		d.opts.Data = []byte(ticket.Identity())
 	}
 	if d.opts.Cleanup == 0 {
 		d.opts.Cleanup = DefaultCleanup

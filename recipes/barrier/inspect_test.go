@@ -13,6 +13,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/recipes/barrier"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 func TestInspectBarrier(t *testing.T) {
@@ -48,6 +49,7 @@ func TestInspectDouble(t *testing.T) {
 		require.Equal(t, 1, s.Missing)
 		require.Len(t, s.Present, 1)
 		require.Equal(t, p.clients[0].Session().ID(), s.Present[0].Session)
+		require.Equal(t, ticket.Identity(), string(s.Present[0].Data), "where it is from")
 		require.False(t, s.Present[0].In)
 		require.WithinDuration(t, time.Now(), s.Present[0].Joined, 2*time.Second)
 

@@ -10,6 +10,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry"
 	"github.com/bellwether-zk/bellwether/recipes/leader"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 // ErrOverran is the cause in the context of a run that has lasted for Options.AtMost.
@@ -33,7 +34,7 @@ var measured = telemetry.Recipe{Family: telemetry.Job, Name: "job", Words: []tel
 // Options of a Job. The zero value works, and nil means the zero value. Processes that share a job should give it the same ones, but
 // for ID and Logger.
 type Options struct {
-	// ID is this process's name, for others to read. Default: empty.
+	// ID is this process's name, for others to read. Default: ticket.Identity, the host's name and the process's number.
 	ID string
 	// AtMost is how long a run may last. Default: no limit.
 	AtMost time.Duration
@@ -77,6 +78,9 @@ func New(c *client.Client, path string, schedule Schedule, opts *Options) *Job {
 	j := &Job{client: c, path: path, last: path + "/last", kit: telemetry.Of(c)}
 	if opts != nil {
 		j.opts = *opts
+	}
+	if j.opts.ID == "" {
+		j.opts.ID = ticket.Identity()
 	}
 	if j.opts.Cleanup == 0 {
 		j.opts.Cleanup = 5 * time.Second

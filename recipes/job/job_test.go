@@ -18,6 +18,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/job"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -625,6 +626,18 @@ func TestRareRuns(t *testing.T) {
 		}
 		require.Greater(t, len(shifts), 2)
 		require.LessOrEqual(t, written()-before, int64(5*3), "two writes a run, and one to see the servers' clock")
+		p.mustStop()
+	})
+}
+
+// Who has no name says where it is from.
+func TestDefaultID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, ensembletest.Start(t, 1, nil), nil, job.Every(time.Minute), quick)
+		time.Sleep(2 * time.Minute)
+		s := mustInspect(t, p.job)
+		require.Equal(t, ticket.Identity(), s.Candidates[0].ID)
+		require.Equal(t, ticket.Identity(), s.Last.By)
 		p.mustStop()
 	})
 }

@@ -61,7 +61,7 @@ func (l Layout) marker() string {
 // Options of an Election. The zero value works, and nil means the zero value.
 type Options struct {
 	// ID is this candidate's name, for others to read: Curator's participant id. Two candidates may have the same. It is the data of
-	// the candidate's node, in UTF-8. Default: empty.
+	// the candidate's node, in UTF-8. Default: ticket.Identity, the host's name and the process's number.
 	ID string
 	// Layout says whose election it is. Default: LatchLayout.
 	Layout Layout
@@ -107,6 +107,9 @@ func NewElection(c *client.Client, path string, opts *Options) *Election {
 	e := &Election{client: c, path: path, kit: telemetry.Of(c)}
 	if opts != nil {
 		e.opts = *opts
+	}
+	if e.opts.ID == "" {
+		e.opts.ID = ticket.Identity()
 	}
 	if e.opts.Cleanup == 0 {
 		e.opts.Cleanup = ticket.DefaultCleanup

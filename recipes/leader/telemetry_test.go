@@ -14,6 +14,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/recipes/internal/telemetry/telemetrytest"
 	"github.com/bellwether-zk/bellwether/recipes/leader"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 // watched starts a server whose clients are all seen by one recorder.
@@ -173,7 +174,7 @@ func TestInspect(t *testing.T) {
 		anna := srv.Connect(t)
 		term := mustLead(t, election(anna, "anna"))
 		ben := run(t, leader.NewElection(srv.Connect(t), path, &leader.Options{ID: "ben", Priority: 3}))
-		carl := run(t, election(srv.Connect(t), "carl"))
+		carl := run(t, election(srv.Connect(t), ""))
 		_, err = admin.Create(t.Context(), path+"/notes", nil, nil)
 		require.NoError(t, err)
 		s, err := e.Inspect(t.Context())
@@ -186,6 +187,7 @@ func TestInspect(t *testing.T) {
 		require.Equal(t, term.Token(), all[0].Token)
 		require.Equal(t, anna.Session().ID(), all[0].Session)
 		require.Equal(t, 3, all[1].Priority)
+		require.Equal(t, ticket.Identity(), all[2].ID, "where it is from")
 
 		// As a leader who has handed over to the last in line leaves it.
 		_, err = admin.Set(t.Context(), path, []byte("next="+all[2].Path[len(path)+1:]), client.AnyVersion)
@@ -197,7 +199,7 @@ func TestInspect(t *testing.T) {
 		<-carl.terms
 		s, err = e.Inspect(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, "carl", s.Candidates[0].ID)
+		require.Equal(t, ticket.Identity(), s.Candidates[0].ID)
 		require.Empty(t, s.Next, "it has its turn")
 
 		ctx, cancel := context.WithCancelCause(t.Context())

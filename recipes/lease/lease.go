@@ -38,7 +38,8 @@ var measured = telemetry.Recipe{Family: telemetry.Lease, Name: "lease", Words: [
 // Options of a Lease. The zero value works, and nil means the zero value.
 type Options struct {
 	// ID is the holder's name. Who has the same one is the same holder: a process that comes back with its name is granted its lease again,
-	// and its grant before is void. Default: a fresh one for each Lease.
+	// and its grant before is void. Default: a fresh one for each Lease, that begins with ticket.Identity, the host's name and the
+	// process's number.
 	ID string
 	// AtLeast is how long after a grant nobody else is granted the lease, however soon its time is over, and nobody at all if it was
 	// released. Default: no time.
@@ -72,7 +73,7 @@ func New(c *client.Client, path string, opts *Options) *Lease {
 		l.opts = *opts
 	}
 	if l.opts.ID == "" {
-		l.opts.ID = client.NewProtectionID()
+		l.opts.ID = ticket.Identity() + "-" + client.NewProtectionID()
 	}
 	if l.opts.Margin == 0 {
 		l.opts.Margin = DefaultMargin

@@ -2,6 +2,7 @@ package lease_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest"
 	"github.com/bellwether-zk/bellwether/ensemble/ensembletest/proxy"
 	"github.com/bellwether-zk/bellwether/recipes/lease"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -340,5 +342,19 @@ func TestLeaseIsTaken(t *testing.T) {
 		require.ErrorIs(t, err, lease.ErrRecord)
 		_, err = leaseOf(c, "ben").Inspect(ctx)
 		require.ErrorIs(t, err, lease.ErrRecord)
+	})
+}
+
+// Who has no name says where it is from, and is nobody else all the same.
+func TestDefaultID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ensembletest.Start(t, 1, nil).Connect(t)
+		g := mustAcquire(t, lease.New(c, path, nil), time.Minute)
+		s, err := lease.New(c, path, nil).Inspect(t.Context())
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(s.Holder, ticket.Identity()+"-"), s.Holder)
+		_, err = lease.New(c, path, nil).TryAcquire(t.Context(), time.Minute)
+		require.ErrorIs(t, err, lease.ErrHeld)
+		require.NoError(t, g.Release(t.Context()))
 	})
 }

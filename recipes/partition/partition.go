@@ -38,7 +38,7 @@ var (
 // Options of a Partition. The zero value works, and nil means the zero value.
 type Options struct {
 	// ID is this member's, which no other may have. Who comes back with the same id gets the same parts; so it should be one that
-	// outlives a restart. Default: a new one for each Join.
+	// outlives a restart. Default: a new one for each Join, that begins with ticket.Identity, the host's name and the process's number.
 	ID string
 	// Weight is how much this member takes, compared to others, up to MaxWeight; a negative one takes nothing. Default: 1.
 	Weight int

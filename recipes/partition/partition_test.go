@@ -20,6 +20,7 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/group"
 	"github.com/bellwether-zk/bellwether/recipes/lock"
 	"github.com/bellwether-zk/bellwether/recipes/partition"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -615,5 +616,21 @@ func TestCutOff(t *testing.T) {
 		require.Equal(t, chosen("anna", "ben"), j.owned())
 		anna.mustEnd(t)
 		ben.mustEnd(t)
+	})
+}
+
+// Who has no name says where it is from, and is nobody else all the same.
+func TestDefaultID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := partition.New(ensembletest.Start(t, 1, nil).Connect(t), path, parts, nil)
+		one, err := p.Join(t.Context())
+		require.NoError(t, err)
+		two, err := p.Join(t.Context())
+		require.NoError(t, err)
+		require.NotEqual(t, one.ID(), two.ID())
+		for _, s := range []*partition.Share{one, two} {
+			require.True(t, strings.HasPrefix(s.ID(), ticket.Identity()+"-"), s.ID())
+			require.NoError(t, s.Leave(t.Context()))
+		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/cache"
 	"github.com/bellwether-zk/bellwether/recipes/group"
+	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
 // Share is what one member has of the parts, from Join until Leave. It outlives sessions. Its methods may be called by many goroutines.
@@ -47,7 +48,7 @@ func (p *Partition) Join(ctx context.Context) (*Share, error) {
 		return nil, p.failed("join", p.bad)
 	}
 	s := &Share{
-		partition: p, id: cmp.Or(p.opts.ID, client.NewProtectionID()), over: make(chan struct{}),
+		partition: p, id: cmp.Or(p.opts.ID, ticket.Identity()+"-"+client.NewProtectionID()), over: make(chan struct{}),
 		seat: make(map[string]*seat), owned: make(map[*Part]bool), changed: make(chan struct{}),
 	}
 	if err := s.open(ctx); err != nil {
