@@ -22,6 +22,7 @@
 //	<path>/lease_holder                   persistent: {"version": 1, "holder": "…", "end": "2006-01-02T15:04:05"}, and more of ours
 //	<path>/lease_fence                    persistent, ours alone: its version is another one for each grant
 //	<path>/_c_<uuid>-__lock__<number>     ephemeral: who looks at them, in line, a contender of kazoo's Lock
+//	<path>/_c_<uuid>-wait-<number>        ephemeral: who waits for the lease, in line, ours alone
 //
 // The line is a door: who stands first in it reads the records, and writes them in a transaction which fails if its place was lost
 // meanwhile, or the records are others. A Grant is released by writing, without the door; the records stay, and with them the path.
@@ -61,7 +62,7 @@
 //
 // and to who asks for the lease:
 //
-//	session lost, or its node is removed           it goes to the end of the line
+//	session lost, or its node is removed           it goes to the end of the line, at the door as where it waits
 //	somebody releases at that moment               it looks again
 //	its ctx ends                                   its node is removed, in the background if that takes longer than Options.Cleanup;
 //	                                               client.ErrUnknown tells that the lease may have been granted
@@ -77,8 +78,9 @@
 //
 // # Cost
 //
-// To ask for a lease takes nine requests at most, and as many to renew one; to release it three. A holder has one watch, on the record, and so has
-// who waits; all who wait look when the record changes or its time is over, one after the other.
+// To ask for a lease takes nine requests at most, and as many to renew one; to release it three. A holder has one watch, on the record. Who waits
+// has one on its own node, and one on the node ahead, or the first of them on the record: that one alone looks, when the record changes
+// or its time is over, and keeps its session, see client.Session.Keep; when it is granted the lease the next is woken, to look on.
 //
 // # Looking at it
 //

@@ -18,7 +18,8 @@ type door struct {
 	sent, heard time.Time      // before and after the ticket's node was made
 	made        time.Time      // by the servers' clock
 	last        record
-	changed     *client.Watch // of the record
+	watched     bool          // the record is
+	changed     *client.Watch // of the record, if it is watched
 	fence       int32         // version of the fence; -1: none
 }
 
@@ -48,7 +49,17 @@ func (d *door) look(ctx context.Context) error {
 }
 
 func (d *door) readRecord(ctx context.Context) error {
-	data, stat, w, err := d.client.GetW(ctx, d.lease.record())
+	var (
+		data []byte
+		stat client.Stat
+		w    *client.Watch
+		err  error
+	)
+	if d.watched {
+		data, stat, w, err = d.client.GetW(ctx, d.lease.record())
+	} else {
+		data, stat, err = d.client.Get(ctx, d.lease.record())
+	}
 	if errors.Is(err, client.ErrNoNode) {
 		d.last = record{none: true}
 		return nil

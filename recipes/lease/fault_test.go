@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -141,6 +143,14 @@ func (w *world) trouble(admin *client.Client, clients []*client.Client, r *rand.
 	m := trouble.New(w.e, r)
 	m.Also("expired", func(ctx context.Context) bool {
 		return w.e.ExpireSession(ctx, clients[r.IntN(len(clients))].Session().ID()) == nil
+	})
+	m.Also("removed", func(ctx context.Context) bool { // from where it waits, or the door
+		names, _, err := admin.Children(ctx, path)
+		names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, "_c_") })
+		if err != nil || len(names) == 0 {
+			return false
+		}
+		return admin.Delete(ctx, path+"/"+names[r.IntN(len(names))], client.AnyVersion) == nil
 	})
 	m.Also("foreign child", func(ctx context.Context) bool {
 		_, err := admin.Create(ctx, path+"/foreign-", nil, &client.CreateOptions{Mode: client.EphemeralSequential})

@@ -131,7 +131,7 @@ func (g *Grant) Renew(ctx context.Context, d time.Duration) error {
 			return err
 		}
 		defer g.changed()
-		return g.lease.atDoor(ctx, func(at *door) error { return g.renew(ctx, at, d) })
+		return g.lease.atDoor(ctx, false, func(at *door) error { return g.renew(ctx, at, d) })
 	})
 }
 

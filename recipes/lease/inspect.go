@@ -19,17 +19,25 @@ type State struct {
 	Since, Until time.Time
 	// Token is Grant.Token, and 0 of those that kazoo granted.
 	Token int64
-	// Waiting are those who look at the lease at this moment, in line.
-	Waiting []ticket.Place
+	// Waiting are those who wait for the lease, in line, and Looking those who look at it at this moment. Their nodes say the Options.ID.
+	Waiting, Looking []ticket.Contender
 }
 
-// Inspect tells how the lease stands, as the server knows which this client is connected to. It only reads, twice.
+// Inspect tells how the lease stands, as the server knows which this client is connected to. It only reads: a list, the
+// record, and what stands beside it.
 func (l *Lease) Inspect(ctx context.Context) (State, error) {
-	line, err := ticket.Line(ctx, l.client, l.path, doorMarker)
+	line, _, err := ticket.Inspect(ctx, l.client, l.path, lineMarker, doorMarker)
 	if err != nil {
 		return State{}, l.failed("inspect", err)
 	}
-	state := State{Waiting: line}
+	var state State
+	for _, one := range line {
+		if one.Marker == lineMarker {
+			state.Waiting = append(state.Waiting, one)
+		} else {
+			state.Looking = append(state.Looking, one)
+		}
+	}
 	data, stat, err := l.client.Get(ctx, l.record())
 	if errors.Is(err, client.ErrNoNode) {
 		return state, nil

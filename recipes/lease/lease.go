@@ -66,6 +66,9 @@ type Lease struct {
 // doorMarker is in the names of the contenders of kazoo's Lock, for which it does not matter what stands before it.
 const doorMarker = "__lock__"
 
+// lineMarker is in the names of those who wait, which mean nothing to kazoo.
+const lineMarker = "wait-"
+
 // New describes the lease at a path. It sends nothing.
 func New(c *client.Client, path string, opts *Options) *Lease {
 	l := &Lease{client: c, path: path, kit: telemetry.Of(c)}
@@ -96,24 +99,52 @@ func (l *Lease) fence() string  { return l.path + "/lease_fence" }
 // If it fails with client.ErrUnknown, because ctx or the client's view of a session ended, it may have been granted to nobody who knows,
 // until its time is over. Who asks again with the same ID is granted it.
 func (l *Lease) TryAcquire(ctx context.Context, d time.Duration) (*Grant, error) {
-	return l.seen(ctx, func(ctx context.Context) (*Grant, error) { return l.try(ctx, d) })
+	return l.seen(ctx, func(ctx context.Context) (*Grant, error) { return l.try(ctx, d, false) })
 }
 
 // Acquire asks for the lease until it is granted, or ctx ends. In between it waits until the holder has released it, or its time is over by
-// the servers' clock. All who wait wake then, and stand in line to look.
+// the servers' clock. Those who wait stand in line, and the first of them alone looks on; one who comes when the lease is free, or calls
+// TryAcquire, may be quicker.
 func (l *Lease) Acquire(ctx context.Context, d time.Duration) (*Grant, error) {
 	return l.seen(ctx, func(ctx context.Context) (*Grant, error) {
 		for {
-			g, err := l.try(ctx, d)
-			held, ok := errors.AsType[*heldError](err)
-			if !ok {
-				return g, err
+			g, err := l.try(ctx, d, false)
+			if _, held := errors.AsType[*heldError](err); held {
+				g, err = l.inTurn(ctx, d)
 			}
-			if err := l.await(ctx, held); err != nil {
-				return nil, err
+			if err == nil || ctx.Err() != nil || !l.again(err) {
+				return g, err
 			}
 		}
 	})
+}
+
+// inTurn waits in line, and when it is the first until the lease is granted. It fails with the cause of the place's end when that is lost.
+func (l *Lease) inTurn(ctx context.Context, d time.Duration) (g *Grant, err error) {
+	t, err := ticket.Take(ctx, l.client, l.path, lineMarker, l.ticket())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err == nil {
+			t.Abandon(ticket.ErrReturned) // the next has to know, and nobody to wait for that
+			return
+		}
+		l.leave(ctx, t)
+	}()
+	if err := t.Wait(ctx); err != nil {
+		return nil, err
+	}
+	for {
+		g, err := l.try(ctx, d, true)
+		held, ok := errors.AsType[*heldError](err)
+		if !ok {
+			return g, err
+		}
+		if err := l.await(ctx, t.Context(), held); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // seen acquires the lease, and tells who looks of the wait and of the grant.
@@ -131,7 +162,7 @@ func (l *Lease) seen(ctx context.Context, acquire func(context.Context) (*Grant,
 // heldError is ErrHeld, with how much longer at most.
 type heldError struct {
 	left    time.Duration
-	changed *client.Watch
+	changed *client.Watch // of the record; nil: it is not watched
 }
 
 // Error is error's.
@@ -140,25 +171,27 @@ func (e *heldError) Error() string { return ErrHeld.Error() }
 // Is is for errors.Is.
 func (e *heldError) Is(target error) bool { return target == ErrHeld }
 
-// await waits until it may be worth to ask again.
-func (l *Lease) await(ctx context.Context, held *heldError) error {
+// await waits until it may be worth to ask again, as long as the place is there.
+func (l *Lease) await(ctx, place context.Context, held *heldError) error {
 	over := time.NewTimer(held.left + time.Millisecond)
 	defer over.Stop()
 	select {
 	case <-over.C:
 	case <-held.changed.Done():
+	case <-place.Done():
+		return context.Cause(place)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	return nil
 }
 
-// try asks for the lease once.
-func (l *Lease) try(ctx context.Context, d time.Duration) (g *Grant, err error) {
+// try asks for the lease once. If it is held, and watched, the *heldError tells when it changes.
+func (l *Lease) try(ctx context.Context, d time.Duration, watched bool) (g *Grant, err error) {
 	if d <= 0 {
 		return nil, client.ErrBadArguments
 	}
-	err = l.atDoor(ctx, func(at *door) error {
+	err = l.atDoor(ctx, watched, func(at *door) error {
 		if left := at.last.end.Sub(at.earliest()); left > 0 && at.last.Holder != l.opts.ID {
 			return &heldError{left, at.changed}
 		}
@@ -168,10 +201,10 @@ func (l *Lease) try(ctx context.Context, d time.Duration) (g *Grant, err error) 
 	return g, err
 }
 
-// atDoor does something with the lease while nobody else does, but who releases it. When the place at the door is lost it is done again.
-func (l *Lease) atDoor(ctx context.Context, do func(at *door) error) error {
+// atDoor does something with the lease, whose record is watched or not, while nobody else does, but who releases it. When the place at the door is lost it is done again.
+func (l *Lease) atDoor(ctx context.Context, watched bool, do func(at *door) error) error {
 	for {
-		err := l.visit(ctx, do)
+		err := l.visit(ctx, watched, do)
 		if err == nil || ctx.Err() != nil || !l.again(err) {
 			return err
 		}
@@ -190,26 +223,33 @@ func (l *Lease) again(err error) bool {
 }
 
 // visit stands in line, and does something with the lease when it is first.
-func (l *Lease) visit(ctx context.Context, do func(at *door) error) error {
+func (l *Lease) visit(ctx context.Context, watched bool, do func(at *door) error) error {
 	sent := time.Now()
-	t, err := ticket.Take(ctx, l.client, l.path, doorMarker, &ticket.Options{Data: []byte(l.opts.ID), ACL: l.opts.ACL, Cleanup: l.opts.Cleanup})
+	t, err := ticket.Take(ctx, l.client, l.path, doorMarker, l.ticket())
 	if err != nil {
 		return err
 	}
 	heard := time.Now()
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.Cleanup)
-		defer cancel()
-		_ = t.Return(ctx) // goes on in the background
-	}()
+	defer l.leave(ctx, t)
 	if err := t.Wait(ctx); err != nil {
 		return err
 	}
-	at := &door{lease: l, ticket: t, sent: sent, heard: heard, client: l.client.In(t.Session())}
+	at := &door{lease: l, ticket: t, watched: watched, sent: sent, heard: heard, client: l.client.In(t.Session())}
 	if err := at.look(ctx); err != nil {
 		return err
 	}
 	return do(at)
+}
+
+func (l *Lease) ticket() *ticket.Options {
+	return &ticket.Options{Data: []byte(l.opts.ID), ACL: l.opts.ACL, Cleanup: l.opts.Cleanup}
+}
+
+// leave returns a ticket. The wait for it is bounded, the removal is not.
+func (l *Lease) leave(ctx context.Context, t *ticket.Ticket) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.Cleanup)
+	defer cancel()
+	_ = t.Return(ctx)
 }
 
 // failed puts the lease's own operation and path on an error.

@@ -2,7 +2,9 @@ package lease_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,6 +171,108 @@ func TestLeaseIsWaitedFor(t *testing.T) {
 	})
 }
 
+// Those who wait are granted the lease in the order in which they came. When it is released, or its time is over, the first of them looks, and the
+// next is woken to look on in its place; the others are left in peace, however many there are.
+func TestWaitingWakesNoHerd(t *testing.T) {
+	for _, released := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			const waiting = 5
+			e := ensembletest.Start(t, 1, nil)
+			holder := e.Connect(t)
+			g := mustAcquire(t, leaseOf(holder, "anna"), time.Minute)
+			var clients []*client.Client
+			granted := make(chan *lease.Grant, waiting)
+			for i := range waiting {
+				clients = append(clients, e.Connect(t))
+				go func() { // ends when it is granted
+					g, err := leaseOf(clients[i], fmt.Sprint(i)).Acquire(t.Context(), time.Minute)
+					if err != nil {
+						t.Error(err)
+					}
+					granted <- g
+				}()
+				time.Sleep(time.Second)
+			}
+			state, err := leaseOf(holder, "anna").Inspect(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, state.Looking)
+			require.Len(t, state.Waiting, waiting)
+			for i, w := range state.Waiting {
+				require.Equal(t, fmt.Sprint(i), string(w.Data))
+				require.Equal(t, clients[i].Session().ID(), w.Session)
+			}
+			r := e.Record()
+			for i, c := range clients {
+				r.Reset()
+				if released {
+					require.NoError(t, g.Release(t.Context()))
+				}
+				g = <-granted
+				time.Sleep(time.Second)
+				var woken []int64 // but who has, and who had
+				for _, s := range r.Woken(ensembletest.Match{}) {
+					if s != holder.Session().ID() && s != c.Session().ID() {
+						woken = append(woken, s)
+					}
+				}
+				state, err := leaseOf(c, "").Inspect(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, fmt.Sprint(i), state.Holder)
+				require.Len(t, state.Waiting, waiting-1-i)
+				if i+1 < waiting {
+					require.Equal(t, []int64{clients[i+1].Session().ID()}, woken)
+				} else {
+					require.Empty(t, woken)
+				}
+				holder = c
+			}
+			require.NoError(t, g.Release(t.Context()))
+			names, _, err := holder.Children(t.Context(), path)
+			require.NoError(t, err)
+			require.ElementsMatch(t, []string{"lease_fence", "lease_holder"}, names)
+			require.Empty(t, e.Watches(), "none is left behind")
+		})
+	}
+}
+
+// Who waits and loses its place, with its session or without, waits on at the end of the line.
+func TestThePlaceInLineIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		admin := e.Connect(t)
+		g := mustAcquire(t, leaseOf(admin, "anna"), time.Hour)
+		granted := make(chan string, 3)
+		var clients []*client.Client
+		var all sync.WaitGroup
+		for _, id := range []string{"ben", "carl", "dora"} {
+			c := e.Connect(t)
+			clients = append(clients, c)
+			all.Go(func() { // ends when it was granted
+				g, err := leaseOf(c, id).Acquire(t.Context(), time.Second)
+				if err != nil {
+					t.Error(err)
+				}
+				granted <- id
+				if err := g.Release(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(time.Second)
+		}
+		state, err := leaseOf(admin, "").Inspect(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, admin.Delete(t.Context(), state.Waiting[0].Path, client.AnyVersion))
+		time.Sleep(time.Second)
+		require.NoError(t, e.Expire(t.Context(), clients[1]))
+		time.Sleep(time.Second)
+		require.NoError(t, g.Release(t.Context()))
+		for _, id := range []string{"dora", "ben", "carl"} {
+			require.Equal(t, id, <-granted)
+		}
+		all.Wait()
+	})
+}
+
 // AtLeast keeps the lease from everybody though it was released.
 func TestLeaseAtLeast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -241,7 +345,7 @@ func TestThePlaceAtTheDoorIsLost(t *testing.T) {
 		<-held.Struck()
 		state, err := leaseOf(admin, "").Inspect(ctx)
 		require.NoError(t, err)
-		require.NoError(t, admin.Delete(ctx, path+"/"+state.Waiting[0].Name, client.AnyVersion))
+		require.NoError(t, admin.Delete(ctx, path+"/"+state.Looking[0].Name, client.AnyVersion))
 		kazoo("2000-01-01T00:10:00")
 		held.End()
 		require.ErrorIs(t, <-granted, lease.ErrHeld)
