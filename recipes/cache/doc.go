@@ -34,7 +34,8 @@
 // # Cost
 //
 // A node costs the servers two watches, one if it is ephemeral, and this process about 1.5 kB beside its path and data. To open a cache takes
-// two reads for each node, sixteen at a time; each change one or two, three where a node was replaced; a reconnect as many as to open it.
+// two reads for each node, one if it is ephemeral, sixteen at a time; a write one, a node that comes or goes three, two if it is ephemeral, and
+// one that is replaced in one transaction four to six; a reconnect as many as to open it.
 // Readers take no locks and do not wait for anything.
 //
 // # Looking at it
