@@ -70,8 +70,9 @@
 //
 // # Cost
 //
-// A member is a member of a group and looks at it, see package group. To get a part takes what a lock takes, four requests; an owner has one watch on
-// its own node. While a part is to move its owner has one more, on the part's directory, and reads the nodes of those who wait there. To choose
+// A member is a member of a group and looks at it, see package group. To get a part takes what a lock takes, three requests
+// in one round trip if nobody has it; an owner has one watch on its own node. While a part is to move its owner has one more, on the part's
+// directory, and reads the nodes of those who wait there; who waits has one on the owner's node, and is woken when that goes. To choose
 // takes one step for each part, member and unit of weight, whenever the members change: a thousand parts among a hundred members of weight 1 take a
 // few milliseconds.
 package partition
