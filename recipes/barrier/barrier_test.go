@@ -830,3 +830,25 @@ func TestSlowToGiveUp(t *testing.T) {
 		})
 	}
 }
+
+// A round whose members all give up waiting for each other leaves nothing, whoever of them is the last.
+func TestNobodyWaitsToTheEnd(t *testing.T) {
+	for last := range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParty(t, 2, 2)
+			one, two := p.enter(t.Context(), 0), p.enter(t.Context(), 1)
+			rounds := []*barrier.Round{<-one, <-two}
+			gone, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, rounds[1-last].Leave(gone), context.Canceled)
+			time.Sleep(time.Second)
+			require.Len(t, p.names(t), 2, "the other one, and the round")
+			lost := p.e.Proxy(p.clients[last]).Lose(proxy.Reply(proxy.OpMulti, ""))
+			require.ErrorIs(t, rounds[last].Leave(gone), context.Canceled)
+			time.Sleep(time.Second)
+			require.Empty(t, p.names(t))
+			require.Equal(t, 1, lost.Strikes())
+			require.Empty(t, p.e.Watches(), "none is left behind")
+		})
+	}
+}

@@ -420,9 +420,9 @@ func (c roundContext) Err() error {
 // Members returns how many began the round.
 func (r *Round) Members() int { return len(r.members) }
 
-// Leave ends the round's context, waits until all members have left or died, and returns then. If ctx ends first, it fails with ctx's cause: this member leaves then
-// in any case, in the background, and a further Leave goes on waiting for the others. It fails with the cause of the session's end, with which this
-// member has left, but cannot wait for the others any more.
+// Leave ends the round's context, waits until all members have left or died, and returns then. If ctx ends first, it fails with ctx's cause: this
+// member leaves then in any case, in the background, and a further Leave goes on waiting for the others. It fails with the cause of the
+// session's end, with which this member has left, but cannot wait for the others any more.
 func (r *Round) Leave(ctx context.Context) error {
 	_ = r.Context().Err() // what has ended it before counts
 	r.end(ErrLeft)
@@ -432,7 +432,9 @@ func (r *Round) Leave(ctx context.Context) error {
 		}
 		left, err := r.leave(ctx)
 		if err != nil {
-			if ctx.Err() != nil { // nobody has to wait for one who does not wait
+			if ctx.Err() == nil {
+				r.release() // it may not leave, and is in the round no more
+			} else { // nobody has to wait for one who does not wait
 				_ = r.session.Go(r.out)
 			}
 			return r.failed("leave", err)
@@ -454,7 +456,7 @@ func (r *Round) leave(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	there := slices.DeleteFunc(slices.Sorted(slices.Values(r.members)), func(n string) bool { return !slices.Contains(names, n) })
+	there := r.among(names)
 	switch {
 	case len(there) == 0:
 		return true, nil
@@ -468,6 +470,11 @@ func (r *Round) leave(ctx context.Context) (bool, error) {
 	}
 	r.release()
 	return false, r.await(ctx, there[0])
+}
+
+// among returns which of the round's members are there, in order.
+func (r *Round) among(names []string) []string {
+	return slices.DeleteFunc(slices.Sorted(slices.Values(r.members)), func(n string) bool { return !slices.Contains(names, n) })
 }
 
 // finish ends the round, as the last of its members, and tells whether that is certain. The own node goes with it: it must not be counted for
@@ -498,10 +505,18 @@ func (r *Round) remove(ctx context.Context) error {
 	}
 }
 
-// out removes the member, for good.
+// out removes the member, for good, and does not wait for others. If there are none, the round goes with it.
 func (r *Round) out(life context.Context) {
+	defer r.release()
+	names, _, err := r.view.Children(life, r.path)
+	if err == nil && slices.Equal(r.among(names), []string{r.name}) {
+		for {
+			if done, err := r.finish(life); done || err != nil {
+				return
+			}
+		}
+	}
 	_ = r.remove(life)
-	r.release()
 }
 
 // await returns when a member's node may be gone.
