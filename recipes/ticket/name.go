@@ -44,6 +44,16 @@ func parse(name, marker string) (Place, bool) {
 	return Place{Name: name, ID: id, Marker: marker, Number: int32(n)}, true
 }
 
+// readable tells whether numbers behind a marker can be read again, positive and negative.
+func readable(marker string) bool {
+	for _, number := range []string{"0123456789", "-987654321"} {
+		if _, ok := parse(marker+number, marker); !ok {
+			return false
+		}
+	}
+	return marker != ""
+}
+
 // name is that of a ticket's node, without the directory.
 func (p Place) name() string { return fmt.Sprintf("_c_%s-%s%010d", p.ID, p.Marker, p.Number) }
 

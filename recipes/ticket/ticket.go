@@ -91,7 +91,8 @@ type stand struct {
 //
 // When ctx ends before that, Take returns its cause after it has seen to it that no node stays behind: it waits for the removal for
 // at most Options.Cleanup, and leaves the rest to the background. It fails with the cause of the session's end when the session
-// ends meanwhile; the caller may then take another.
+// ends meanwhile; the caller may then take another; and with client.ErrBadArguments if numbers could not be told from the marker: if that is
+// empty, or a part of what servers put behind it.
 func Take(ctx context.Context, c *client.Client, dir, marker string, opts *Options) (*Ticket, error) {
 	t := &Ticket{dir: dir, removed: make(chan struct{})}
 	if opts != nil {
@@ -107,8 +108,8 @@ func Take(ctx context.Context, c *client.Client, dir, marker string, opts *Optio
 	if t.opts.Data == nil {
 		t.opts.Data = []byte(Identity())
 	}
-	if marker == "" {
-		return nil, &client.Error{Op: "take", Path: dir, Err: fmt.Errorf("%w: no marker", client.ErrBadArguments)}
+	if !readable(marker) {
+		return nil, &client.Error{Op: "take", Path: dir, Err: fmt.Errorf("%w: %q is no marker", client.ErrBadArguments, marker)}
 	}
 	s, err := c.AwaitSession(ctx)
 	if err != nil {

@@ -408,6 +408,25 @@ func TestTwoKindsInOneLine(t *testing.T) {
 	})
 }
 
+// What cannot be read in a listing is no marker, and leaves nothing that others would wait for.
+func TestNoMarkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := connect(t, startServer(t))
+		for _, marker := range []string{"", "0", "7", "-", "12"} {
+			_, err := ticket.Take(t.Context(), c, dir, marker, nil)
+			require.ErrorIs(t, err, client.ErrBadArguments, marker)
+		}
+		_, exists, err := c.Exists(t.Context(), dir)
+		require.NoError(t, err)
+		require.False(t, exists)
+		for _, marker := range []string{"x", "lock-", "__READ__", "p7"} {
+			tk, err := ticket.Take(t.Context(), c, dir, marker, nil)
+			require.NoError(t, err)
+			require.NoError(t, tk.Return(t.Context()))
+		}
+	})
+}
+
 func TestTakeRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := connect(t, startServer(t))
