@@ -55,6 +55,9 @@ func TestCost(t *testing.T) {
 			require.NoError(t, err)
 		}
 		costs(2, "getData", "multi", "delete")
+		s, err := ids.Inspect(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, 2+10, s.Value)
 
 		require.Empty(t, e.Watches())
 		watching, enough := context.WithCancel(t.Context())

@@ -65,6 +65,9 @@ func (g *IDs) Next(ctx context.Context) (int64, error) {
 	return id, nil
 }
 
+// Inspect tells how the counter stands that tells which ids were reserved, as Value.Inspect does: its value is the last of them.
+func (g *IDs) Inspect(ctx context.Context) (State[int64], error) { return g.counter.Inspect(ctx) }
+
 func (g *IDs) failed(err error) error {
 	return &client.Error{Op: "next", Path: g.counter.Path(), Err: err}
 }
