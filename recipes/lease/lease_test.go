@@ -201,6 +201,13 @@ func TestWaitingWakesNoHerd(t *testing.T) {
 				require.Equal(t, fmt.Sprint(i), string(w.Data))
 				require.Equal(t, clients[i].Session().ID(), w.Session)
 			}
+			watches := map[int64]int{}
+			for _, w := range e.Watches() {
+				watches[w.Session]++
+			}
+			for _, c := range clients {
+				require.Equal(t, 2, watches[c.Session().ID()], "its own node, and who is ahead, or the record")
+			}
 			r := e.Record()
 			for i, c := range clients {
 				r.Reset()
