@@ -64,8 +64,9 @@ type Source[T any] interface {
 type Chooser[T any] struct {
 	source   Source[T]
 	strategy Strategy
+	careful  bool // the strategy itself sees to it that who is to have less gets less
 	opts     Options
-	start    time.Time
+	clock    clock
 	life     context.Context
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
@@ -100,7 +101,8 @@ type Pick[T any] struct {
 
 // New makes a chooser of what a source has now and later. A Strategy belongs to one chooser.
 func New[T any](source Source[T], strategy Strategy, opts *Options) *Chooser[T] {
-	c := &Chooser[T]{source: source, strategy: strategy, start: time.Now(), slots: make(map[string]*slot), wake: make(chan struct{}, 1)}
+	c := &Chooser[T]{source: source, strategy: strategy, clock: clock{time.Now()}, slots: make(map[string]*slot), wake: make(chan struct{}, 1)}
+	_, c.careful = strategy.(leastOutstanding)
 	if opts != nil {
 		c.opts = *opts
 	}
@@ -169,17 +171,17 @@ func (c *Chooser[T]) pickWithCare(f *fleet[T], i int) Pick[T] {
 func (c *Chooser[T]) admit(f *fleet[T], i int) (Pick[T], bool) {
 	s := f.slots[i]
 	p := Pick[T]{Entry: f.entries[i], chooser: c, slot: s}
-	if f.parts != nil && rand.Float64() >= f.parts[i] {
+	if f.parts != nil && !c.careful && rand.Float64() >= f.parts[i] {
 		return p, false
 	}
 	switch s.mode.Load() {
 	case warming:
-		if rand.Float64() >= c.warmth(s) {
+		if !c.careful && rand.Float64() >= f.warmth(s) {
 			return p, false
 		}
 	case halfOpen:
-		at, now := s.probed.Load(), c.since()
-		if at != 0 && now-at < int64(c.opts.Eject) || !s.probed.CompareAndSwap(at, now) { // one at a time; one that is never done is given up
+		at, now := s.probed.Load(), c.clock.since()
+		if f.underWay(at, now) || !s.probed.CompareAndSwap(at, now) { // one at a time
 			return p, false
 		}
 		p.probe = true
@@ -188,18 +190,10 @@ func (c *Chooser[T]) admit(f *fleet[T], i int) (Pick[T], bool) {
 	return p, true
 }
 
-// warmth is the share of an instance that is warming. With the whole it is like the others.
-func (c *Chooser[T]) warmth(s *slot) float64 {
-	const least = 0.1
-	warm := float64(c.since()-s.born.Load()) / float64(c.opts.SlowStart)
-	if warm >= 1 {
-		s.mode.CompareAndSwap(warming, fit)
-	}
-	return max(warm, least)
-}
+// clock counts nanoseconds since a chooser began, which are never 0.
+type clock struct{ start time.Time }
 
-// since is the time in nanoseconds since the chooser began, which is never 0.
-func (c *Chooser[T]) since() int64 { return int64(time.Since(c.start)) + 1 }
+func (c clock) since() int64 { return int64(time.Since(c.start)) + 1 }
 
 // PickFor chooses the instance that belongs to a key, such as the name of a user or a session: the same each time and for each caller
 // with the same candidates, and when those change only keys of those that have gone, and a share for those that have come, belong
@@ -317,7 +311,7 @@ func (c *Chooser[T]) failed(s *slot, probe bool) {
 	row := s.inARow.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.since()
+	now := c.clock.since()
 	if now-s.window > int64(c.opts.Window) {
 		s.window, s.failures = now, 0
 		s.requests.Store(0)
@@ -369,7 +363,7 @@ func (c *Chooser[T]) restore(s *slot) {
 	if s.mode.Load() != halfOpen {
 		return
 	}
-	s.back = c.since()
+	s.back = c.clock.since()
 	s.failures, s.window = 0, s.back
 	c.begin(s)
 }
@@ -378,7 +372,7 @@ func (c *Chooser[T]) restore(s *slot) {
 func (c *Chooser[T]) begin(s *slot) {
 	mode := fit
 	if c.opts.SlowStart > 0 {
-		s.born.Store(c.since())
+		s.born.Store(c.clock.since())
 		mode = warming
 	}
 	s.mode.Store(mode)
@@ -389,7 +383,7 @@ func (c *Chooser[T]) follow(changed <-chan struct{}, deadline int64) {
 	for {
 		var timer <-chan time.Time
 		if deadline != 0 {
-			timer = time.After(time.Duration(deadline - c.since()))
+			timer = time.After(time.Duration(deadline - c.clock.since()))
 		}
 		select {
 		case <-changed:

@@ -191,6 +191,72 @@ func TestOutstanding(t *testing.T) {
 	})
 }
 
+// Who looks at outstanding requests is not misled by instances that have none since they are not to have any: while one is tried all others
+// have as many as each other; one that is new begins with a tenth of its share, and one that is the caller's in part gets that part.
+func TestOutstandingIsNotAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, strategy := range map[string]func() choose.Strategy{"least": choose.LeastOutstanding, "two": choose.TwoChoices} {
+			c := chosen(t, listOf(some(5)...), strategy(), nil)
+			spoil(t, c, "001")
+			time.Sleep(11 * time.Second)
+			synctest.Wait()
+			open := map[string]int{}
+			for range 1001 { // of which none is done
+				open[mustPick(t, c).Entry.ID]++
+			}
+			require.Equal(t, 1, open["001"], name)
+			for _, id := range []string{"000", "002", "003", "004"} {
+				require.InDelta(t, 250, open[id], 5, name)
+			}
+		}
+
+		l := listOf(some(20)...)
+		c := chosen(t, l, choose.LeastOutstanding(), &choose.Options{SlowStart: 10 * time.Second})
+		l.set(some(21)...)
+		for _, step := range []struct {
+			pause time.Duration
+			share float64
+		}{{0, 0.1}, {5 * time.Second, 0.5}} {
+			time.Sleep(step.pause)
+			mustBeShare(t, "warming", step.share/(20+step.share), busy(t, c, 200, 4000)["020"], 4000)
+			mustBeShare(t, "idle", step.share/(20+step.share), busy(t, c, 0, 4000)["020"], 4000)
+		}
+		time.Sleep(6 * time.Second)
+		require.InDelta(t, 4000/21, busy(t, c, 210, 4000)["020"], 40, "warm")
+
+		load := map[string]int{}
+		for i := range 7 {
+			c := chosen(t, listOf(some(20)...), choose.LeastOutstanding(), &choose.Options{Subset: 3, Index: i, Of: 7})
+			for id, n := range busy(t, c, 400, 4000) {
+				load[id] += n
+			}
+		}
+		for id, n := range load {
+			require.InDelta(t, 7*4000/20, n, 70, id)
+		}
+	})
+}
+
+// busy tells how often each is chosen, where so many requests are under way at each time.
+func busy(t *testing.T, c *chooser, atOnce, picks int) map[string]int {
+	t.Helper()
+	got := map[string]int{}
+	var open []choose.Pick[struct{}]
+	for range picks {
+		p := mustPick(t, c)
+		got[p.Entry.ID]++
+		open = append(open, p)
+		if len(open) > atOnce {
+			open[0].Done(nil)
+			open = open[1:]
+		}
+	}
+	for _, p := range open {
+		p.Done(nil)
+	}
+	return got
+}
+
 // With two choices no instance is far behind the others, where chance alone leaves them.
 func TestTwoChoicesAreBetterThanOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

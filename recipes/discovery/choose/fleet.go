@@ -13,7 +13,7 @@ import (
 // work works out who the candidates are, and returns when to do so again if nothing happens; 0: never. The caller holds mu.
 func (c *Chooser[T]) work(all []*discovery.Entry[T], first bool) (deadline int64) {
 	c.take(all, first)
-	now := c.since()
+	now := c.clock.since()
 	for _, s := range c.slots {
 		if s.mode.Load() != ejected {
 			continue
@@ -25,7 +25,7 @@ func (c *Chooser[T]) work(all []*discovery.Entry[T], first bool) (deadline int64
 			deadline = s.until
 		}
 	}
-	f := &fleet[T]{all: all}
+	f := &fleet[T]{all: all, Candidates: Candidates{opts: &c.opts, clock: c.clock}}
 	f.entries = c.candidates(all)
 	if 0 < c.opts.Subset && c.opts.Subset < len(f.entries) {
 		f.entries, f.parts = c.subset(f.entries)
@@ -49,7 +49,7 @@ func (c *Chooser[T]) take(all []*discovery.Entry[T], first bool) {
 			continue
 		}
 		c.drop(e.Path)
-		s = &slot{id: e.ID, hash: hash(e.Path), registered: e.Registered, where: e.HostPort(), window: c.since()}
+		s = &slot{id: e.ID, hash: hash(e.Path), registered: e.Registered, where: e.HostPort(), window: c.clock.since()}
 		if !first {
 			c.begin(s)
 		}
@@ -158,8 +158,11 @@ func (c *Chooser[T]) aperture(all []*discovery.Entry[T]) (part []*discovery.Entr
 // Candidates are the instances that one is to be chosen of, at least one. They do not change while one is chosen, and those of another time are
 // others.
 type Candidates struct {
+	opts   *Options
+	clock  clock
 	slots  []*slot
 	shares []float64
+	total  float64   // of the shares, as far as they are the caller's
 	parts  []float64 // of each that is the caller's; nil: all
 	alias  []uint32  // with keep: who is chosen in whose place; nil if all shares are the same
 	keep   []uint32  // out of 2^32 times it stays
@@ -177,11 +180,35 @@ func (c *Candidates) Share(i int) float64 { return c.shares[i] }
 // Outstanding returns how many requests it has from this chooser that are not done yet.
 func (c *Candidates) Outstanding(i int) int64 { return c.slots[i].outstanding() }
 
+// part is how much of a candidate is the caller's.
+func (c *Candidates) part(i int) float64 {
+	if c.parts == nil {
+		return 1
+	}
+	return c.parts[i]
+}
+
+// warmth is the part of its share that an instance has which is warming. With the whole it is like the others.
+func (c *Candidates) warmth(s *slot) float64 {
+	const least = 0.1
+	warm := float64(c.clock.since()-s.born.Load()) / float64(c.opts.SlowStart)
+	if warm >= 1 {
+		s.mode.CompareAndSwap(warming, fit)
+	}
+	return max(warm, least)
+}
+
+// underWay tells whether the request that decides about an instance is, which began then, if one did. One that is never done is given up.
+func (c *Candidates) underWay(began, now int64) bool {
+	return began != 0 && now-began < int64(c.opts.Eject)
+}
+
 // weigh prepares for one to be chosen by weight in the same time whatever their number (Vose's alias method).
 func (c *Candidates) weigh() {
 	n, sum := len(c.shares), 0.0
-	for _, share := range c.shares {
+	for i, share := range c.shares {
 		sum += share
+		c.total += share * c.part(i)
 	}
 	if n == 0 || slices.Max(c.shares) == slices.Min(c.shares) {
 		return

@@ -1,6 +1,7 @@
 package choose
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -44,7 +45,8 @@ func (weighted) Choose(c *Candidates) int {
 	return int(c.alias[i])
 }
 
-// LeastOutstanding chooses who has the fewest requests in relation to its weight that are not done yet. It looks at all of them.
+// LeastOutstanding chooses who has the fewest requests in relation to its weight that are not done yet. It looks at all of them. While an instance
+// is warming, which has had none before and would get all, it gets of the requests what it may have, by chance.
 func LeastOutstanding() Strategy { return leastOutstanding{} }
 
 type leastOutstanding struct{}
@@ -52,13 +54,17 @@ type leastOutstanding struct{}
 func (leastOutstanding) Choose(c *Candidates) int {
 	n := len(c.slots)
 	from := rand.IntN(n) // so that of equals it is not always the same
-	best, least := from, c.load(from)
-	for i := 1; i < n; i++ {
+	best, least := from, math.Inf(1)
+	for i := range n {
 		j := from + i
 		if j >= n {
 			j -= n
 		}
-		if load := c.load(j); least > load {
+		load := c.load(j)
+		if c.parts != nil || c.slots[j].mode.Load() != fit {
+			load = c.allotted(j)
+		}
+		if load < least {
 			best, least = j, load
 		}
 	}
@@ -67,6 +73,28 @@ func (leastOutstanding) Choose(c *Candidates) int {
 
 // load is how busy a candidate would be with one more request.
 func (c *Candidates) load(i int) float64 { return float64(c.Outstanding(i)+1) / c.shares[i] }
+
+// burden is its load, and without end if it is half-open and tried already.
+func (c *Candidates) burden(i int) float64 {
+	s := c.slots[i]
+	if s.mode.Load() == halfOpen && c.underWay(s.probed.Load(), c.clock.since()) {
+		return math.Inf(1)
+	}
+	return c.load(i)
+}
+
+// allotted is its load in relation to what it is to have, without end if this request is not for it.
+func (c *Candidates) allotted(i int) float64 {
+	s, share := c.slots[i], c.shares[i]*c.part(i)
+	load := c.burden(i) / c.part(i)
+	if s.mode.Load() != warming {
+		return load
+	}
+	if rand.Float64()*c.total >= share*c.warmth(s) {
+		return math.Inf(1)
+	}
+	return load - 1/share // of equals it is the one
+}
 
 // TwoChoices takes any two, and chooses the one that has fewer requests in relation to its weight that are not done yet: nearly as good as
 // LeastOutstanding among many, and much better when several callers do it, who do not know of each other's requests.
@@ -85,7 +113,7 @@ func (twoChoices) Choose(c *Candidates) int {
 	if b >= a {
 		b++
 	}
-	if c.load(a) > c.load(b) {
+	if c.burden(a) > c.burden(b) {
 		return b
 	}
 	return a
