@@ -7,12 +7,12 @@
 //		grpc.WithTransportCredentials(credentials))
 //
 // Each instance that is up is an endpoint of one address: its TLS port if the connection has TLS and the instance such a port, otherwise its
-// port. gRPC's balancer chooses among them; [Weight] and [Zone] tell one of the caller's own what the instance says of itself. gRPC's
-// pick_first, which is its default, would send everything to one instance.
+// port; one that has neither, or no address, is left out. gRPC's balancer chooses among them; [Weight] and [Zone] tell one of the caller's own
+// what the instance says of itself. gRPC's pick_first, which is its default, would send everything to one instance.
 //
 // While the servers cannot be reached, the last known instances stay, and so do most of those that vanish at once, see
 // discovery.LookupOptions. An instance that is draining is left out: gRPC lets the calls it has come to their end. Where nobody is up calls
-// fail with Unavailable, or wait if they are told to (grpc.WaitForReady).
+// fail with Unavailable, or wait if they are told to (grpc.WaitForReady). Until the servers have answered for the first time all calls wait.
 package grpcresolver
 
 import (
@@ -155,6 +155,9 @@ func (r *follower[T]) tell(ctx context.Context, s *discovery.Service[T]) {
 
 func (r *follower[T]) state(instances []*discovery.Entry[T]) (state resolver.State) {
 	for _, i := range instances {
+		if i.Address == "" || i.Port == 0 && i.TLSPort == 0 { // gRPC would look for it on this machine, or at no port
+			continue
+		}
 		state.Endpoints = append(state.Endpoints, resolver.Endpoint{
 			Addresses:  []resolver.Address{{Addr: r.address(i)}},
 			Attributes: attributes.New(weightKey{}, i.Share()).WithValue(zoneKey{}, i.Zone),

@@ -2,6 +2,7 @@ package grpcresolver_test
 
 import (
 	"net"
+	"net/url"
 	"sync/atomic"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/balancer/endpointsharding"
 	"google.golang.org/grpc/balancer/pickfirst"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -135,6 +137,47 @@ func TestAttributes(t *testing.T) {
 	require.Equal(t, "eu", grpcresolver.Zone(got[0]))
 	require.Equal(t, 1, grpcresolver.Weight(resolver.Endpoint{}))
 	require.Empty(t, grpcresolver.Zone(resolver.Endpoint{}))
+}
+
+// sink is a connection that hears of the endpoints there are.
+type sink struct {
+	resolver.ClientConn
+	states chan resolver.State
+}
+
+func (s sink) UpdateState(state resolver.State) error {
+	s.states <- state
+	return nil
+}
+
+// With TLS the TLS port is meant, if there is one; who cannot be reached is left out.
+func TestAddresses(t *testing.T) {
+	e := ensembletest.Start(t, 1, nil)
+	r := registryOf(e.Connect(t))
+	for _, i := range []discovery.Instance[struct{}]{
+		{ID: "both", Address: "10.0.0.1", Port: 25, TLSPort: 465}, {ID: "plain", Address: "10.0.0.2", Port: 25}, {ID: "secret", Address: "::1", TLSPort: 465},
+		{ID: "nowhere", Port: 25}, {ID: "no port", Address: "10.0.0.3"},
+	} {
+		i.Name = "mail"
+		_, err := r.Register(t.Context(), i, nil)
+		require.NoError(t, err)
+	}
+	for creds, want := range map[credentials.TransportCredentials][]string{
+		insecure.NewCredentials():                 {"10.0.0.1:25", "10.0.0.2:25", "[::1]:465"},
+		credentials.NewClientTLSFromCert(nil, ""): {"10.0.0.1:465", "10.0.0.2:25", "[::1]:465"},
+	} {
+		to := sink{states: make(chan resolver.State, 1)}
+		target := resolver.Target{URL: url.URL{Scheme: grpcresolver.Scheme, Path: "/mail"}}
+		following, err := grpcresolver.New(r, nil).Build(target, to, resolver.BuildOptions{DialCreds: creds})
+		require.NoError(t, err)
+		state := <-to.states
+		var got []string
+		for _, endpoint := range state.Endpoints {
+			got = append(got, endpoint.Addresses[0].Addr)
+		}
+		following.Close()
+		require.Equal(t, want, got)
+	}
 }
 
 func TestTargets(t *testing.T) {
