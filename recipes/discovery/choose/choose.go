@@ -286,12 +286,18 @@ type slot struct {
 
 	// With the chooser's mu.
 	registered time.Time
-	where      string
+	where      place
 	failures   int64 // in the present window
 	window     int64 // when it began
 	until      int64 // when it is not ejected any more
 	times      int   // it was ejected since it was well for long
 	back       int64 // when it came back
+}
+
+// place is where an instance is reached.
+type place struct {
+	address       string
+	port, tlsPort int
 }
 
 // outstanding is how many requests it has.

@@ -547,6 +547,9 @@ func TestWhoIsTheSame(t *testing.T) {
 		spoil(t, c, "001")
 		l.set(some(4, func(e *entry) { e.Registered, e.Port = time.UnixMilli(5), 26 })...)
 		require.Contains(t, shares(t, c, 100), "001")
+		spoil(t, c, "001")
+		l.set(some(4, func(e *entry) { e.Registered, e.Port, e.TLSPort = time.UnixMilli(5), 26, 465 })...)
+		require.Contains(t, shares(t, c, 100), "001")
 	})
 }
 

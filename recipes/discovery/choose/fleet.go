@@ -45,11 +45,12 @@ func (c *Chooser[T]) take(all []*discovery.Entry[T], first bool) {
 	for _, e := range all {
 		there[e.Path] = true
 		s := c.slots[e.Path]
-		if s != nil && s.registered.Equal(e.Registered) && s.where == e.HostPort() {
+		where := place{e.Address, e.Port, e.TLSPort}
+		if s != nil && s.registered.Equal(e.Registered) && s.where == where {
 			continue
 		}
 		c.drop(e.Path)
-		s = &slot{id: e.ID, hash: hash(e.Path), registered: e.Registered, where: e.HostPort(), window: c.clock.since()}
+		s = &slot{id: e.ID, hash: hash(e.Path), registered: e.Registered, where: where, window: c.clock.since()}
 		if !first {
 			c.begin(s)
 		}
