@@ -18,8 +18,8 @@ import (
 type LookupOptions struct {
 	// MassLoss is the part of the instances that must go, one soon after the other, for the loss not to be believed. It is more likely that
 	// they have lost the servers than that they have failed. Then those that went are kept, with [Entry.Lost], until so many are there again
-	// that it is no such loss any more, or for KeepLost. Who says that it is Draining or Down before it goes, or is followed by another
-	// instance, is not lost; one instance alone is never too many. 1 keeps nothing. Default: a half.
+	// that it is no such loss any more, or for KeepLost. Who was not up when it went, such as one that is Draining, or is followed by
+	// another instance, is not lost; one instance alone is never too many. 1 keeps nothing. Default: a half.
 	MassLoss float64
 	// LossWindow is how soon one after the other. Default: 30 s.
 	LossWindow time.Duration
