@@ -39,4 +39,8 @@
 // To pick and to be done takes no lock, no memory and no look at the clock, save while an instance is warming or half-open. RoundRobin, Random,
 // Weighted, TwoChoices and Sticky take the same time whatever the number of candidates; LeastOutstanding looks at each of them, and so do
 // PickFor and PickOther. What changes the candidates costs in proportion to all instances, once.
+//
+// In a second of one core's time so many millions of ten instances are picked, and in brackets picked and done: Sticky 75 (32), Random 48 (24),
+// Weighted 38 (25), RoundRobin 33 (21), TwoChoices 25 (22), LeastOutstanding 14 (11). Of a thousand LeastOutstanding picks a third of a million,
+// and PickFor takes 16 µs. The package's benchmarks tell what it is elsewhere.
 package choose
