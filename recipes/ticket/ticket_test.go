@@ -3,6 +3,7 @@ package ticket_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,7 +19,13 @@ import (
 	"github.com/bellwether-zk/bellwether/recipes/ticket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() { // as the race detector is run
+		*faultRuns = min(*faultRuns, 1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const dir, marker = "/lines/one", "spot-"
 
