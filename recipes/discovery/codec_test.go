@@ -145,19 +145,20 @@ func TestNothingIsLost(t *testing.T) {
 func TestReadsWhatJavaReads(t *testing.T) {
 	c := discovery.Curator[any]("")
 	for text, want := range map[string]discovery.Instance[any]{
-		`{"name":"a","id":"b","address":null,"port":null,"enabled":true}`:               {Status: discovery.Up},
-		`{"name":"a","id":"b","enabled":false}`:                                         {Status: discovery.Down},
-		`{"name":"a","id":"b","enabled":"false"}`:                                       {Status: discovery.Down},
-		`{"name":"a","id":"b","enabled":false,"bellwether":{"status":"starting"}}`:      {Status: discovery.Starting},
-		`{"name":"a","id":"b","bellwether":{"status":"draining"}}`:                      {Status: discovery.Draining},
-		`{"name":"a","id":"b","enabled":false,"bellwether":{"status":"up","weight":2}}`: {Status: discovery.Down, Weight: 2},
-		`{"name":"a","id":"b","enabled":false,"bellwether":{"status":"meditating"}}`:    {Status: "meditating"},
-		`{"name":"a","id":"b","port":"80","sslPort":443.0}`:                             {Status: discovery.Up, Port: 80, TLSPort: 443},
-		`{"name":"a","id":"b","address":5,"Port":7,"serviceType":null} and so on`:       {Status: discovery.Up, Address: "5"},
-		`{"name":"a","id":"b","uriSpec":"http://{address}","serviceType":"PERMANENT"}`:  {Status: discovery.Up, URISpec: "http://{address}", Type: discovery.Permanent},
-		`{"name":"a","id":"b","uriSpec":{"parts":[{"value":"a{b}","variable":false}]}}`: {Status: discovery.Up, URISpec: "a{[}b{]}"},
-		`{"name":"a","id":"b","uriSpec":{"parts":[{"value":"[","variable":true}]}}`:     {Status: discovery.Up, URISpec: "{[}"},
-		` {"name":"x","id":"b","name":"a"}`:                                             {Status: discovery.Up},
+		`{"name":"a","id":"b","address":null,"port":null,"enabled":true}`:                                           {Status: discovery.Up},
+		`{"name":"a","id":"b","enabled":false}`:                                                                     {Status: discovery.Down},
+		`{"name":"a","id":"b","enabled":"false"}`:                                                                   {Status: discovery.Down},
+		`{"name":"a","id":"b","enabled":false,"bellwether":{"status":"starting"}}`:                                  {Status: discovery.Starting},
+		`{"name":"a","id":"b","bellwether":{"status":"draining"}}`:                                                  {Status: discovery.Draining},
+		`{"name":"a","id":"b","enabled":false,"bellwether":{"status":"up","weight":2}}`:                             {Status: discovery.Down, Weight: 2},
+		`{"name":"a","id":"b","enabled":false,"bellwether":{"status":"meditating"}}`:                                {Status: "meditating"},
+		`{"name":"a","id":"b","port":"80","sslPort":443.0}`:                                                         {Status: discovery.Up, Port: 80, TLSPort: 443},
+		`{"name":"a","id":"b","address":5,"Port":7,"serviceType":null} and so on`:                                   {Status: discovery.Up, Address: "5"},
+		`{"name":"a","id":"b","uriSpec":"http://{address}","serviceType":"PERMANENT"}`:                              {Status: discovery.Up, URISpec: "http://{address}", Type: discovery.Permanent},
+		`{"name":"a","id":"b","uriSpec":{"parts":[{"value":"a{b}","variable":false}]}}`:                             {Status: discovery.Up, URISpec: "a{[}b{]}"},
+		`{"name":"a","id":"b","uriSpec":{"parts":[{"value":"[","variable":true}]}}`:                                 {Status: discovery.Up, URISpec: "{[}"},
+		`{"name":"a","id":"b","uriSpec":{"parts":[{"value":"a","variable":false},{"value":"c}","variable":true}]}}`: {Status: discovery.Up, URISpec: "a"},
+		` {"name":"x","id":"b","name":"a"}`:                                                                         {Status: discovery.Up},
 	} {
 		i, err := c.Decode([]byte(text))
 		require.NoError(t, err, text)
@@ -212,6 +213,7 @@ func FuzzDecode(f *testing.F) {
 		`{"name":"a","id":"b","payload":{"@class":"java.util.TreeMap","b":{"@class":"java.util.HashMap","c":["java.lang.Long",1]}},"x":[1]}`,
 		`{"name":"a","id":"b","payload":["java.util.ArrayList",[1,["java.lang.Long",5]]],"enabled":false,"bellwether":{"tags":["a"],"weight":-1,"n":0}}`,
 		`{"uriSpec":{"parts":[{"value":"a{b}","variable":false},{"value":"[","variable":true}]},"enabled":"false"} trailing`,
+		`{"uriSpec":{"parts":[{"value":"a}","variable":true}]}}`, `{"uriSpec":"{a}}{"}`,
 		`{"name":1,"id":true,"port":"80","sslPort":1e3,"registrationTimeUTC":-5}`, `{"a":1,"a":2}`, `[`, `{"payload":[]}`,
 	} {
 		f.Add([]byte(seed))

@@ -71,26 +71,37 @@ type uriPart struct {
 	Variable bool   `json:"variable"`
 }
 
-// parts takes a spec apart. A brace that is never closed is text.
+// parts takes a spec apart. A brace that opens or closes nothing is text, and stands in parts of its own, as it does when it is written in
+// braces.
 func (s URISpec) parts() []uriPart {
 	var parts []uriPart
-	rest := string(s)
-	for rest != "" {
-		open := strings.IndexByte(rest, '{')
-		end := -1
-		if open >= 0 {
-			end = strings.IndexByte(rest[open:], '}')
+	text := func(t string) {
+		for t != "" {
+			i := strings.IndexAny(t, "{}")
+			if i < 0 {
+				i = len(t)
+			}
+			if i > 0 {
+				parts = append(parts, uriPart{Value: t[:i]})
+			}
+			if t = t[i:]; t != "" {
+				parts = append(parts, uriPart{Value: map[byte]string{'{': "[", '}': "]"}[t[0]], Variable: true})
+				t = t[1:]
+			}
 		}
-		if end < 0 {
-			return append(parts, uriPart{Value: rest})
-		}
-		if open > 0 {
-			parts = append(parts, uriPart{Value: rest[:open]})
-		}
-		parts = append(parts, uriPart{Value: rest[open+1 : open+end], Variable: true})
-		rest = rest[open+end+1:]
 	}
-	return parts
+	rest := string(s)
+	for {
+		before, behind, ok := strings.Cut(rest, "{")
+		name, next, closed := strings.Cut(behind, "}")
+		if !ok || !closed {
+			text(rest)
+			return parts
+		}
+		text(before)
+		parts = append(parts, uriPart{Value: name, Variable: true})
+		rest = next
+	}
 }
 
 // json is what Curator writes.
@@ -121,6 +132,7 @@ func readURISpec(raw json.RawMessage) (URISpec, error) {
 	var b strings.Builder
 	for _, p := range spec.Parts {
 		switch {
+		case p.Variable && strings.Contains(p.Value, "}"): // which no text can name, and nobody knows: it is empty wherever it stands
 		case p.Variable:
 			b.WriteString("{" + p.Value + "}")
 		default:
