@@ -67,9 +67,9 @@ func (e *Error) Unwrap() error { return e.Err }
 //
 // Apply waits for connections, sessions and Curator's lock until ctx ends. Every error is an *Error. A set that cannot be right is refused
 // with all that is wrong with it, and nothing is sent. ErrMismatch is found before anything is applied, unless somebody records
-// something else meanwhile. A migration that is refused by the servers, with ErrNoNode, ErrBadVersion and so on, is not done, and none after it. ErrUnknown is only found with the
-// cause of ctx, or the end of a client or a session c is bound to: it says that the named migration may have been applied, which
-// the next Apply will find out.
+// something else meanwhile. A migration that is refused by the servers, with ErrNoNode, ErrBadVersion and so on, is not done, and none after
+// it. ErrUnknown is only found with the cause of ctx, or the end of a client or a session c is bound to: it says that the named migration may
+// have been applied, which the next Apply will find out.
 func Apply(ctx context.Context, c *client.Client, metadataPath string, set Set, opts *Options) ([]string, error) {
 	if opts == nil {
 		opts = &Options{}

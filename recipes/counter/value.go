@@ -121,8 +121,9 @@ func (v *Value[T]) Set(ctx context.Context, next T) error {
 }
 
 // Update replaces the value by what change makes of it, and returns that. change may be called several times, and does nothing but compute; its
-// error ends Update, changes nothing and is returned, when it was of a value that was there after Update was called. Otherwise Update fails with ctx's cause, with typed.ErrDecode, or with an error
-// of the servers; client.ErrUnknown beside it tells that the change may have been made.
+// error ends Update, changes nothing and is returned, when it was of a value that was there after Update was called. Otherwise Update fails
+// with ctx's cause, with typed.ErrDecode, or with an error of the servers; client.ErrUnknown beside it tells that the change may have been
+// made.
 func (v *Value[T]) Update(ctx context.Context, change func(T) (T, error)) (T, error) {
 	return v.update(ctx, "update", change)
 }

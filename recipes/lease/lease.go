@@ -201,7 +201,8 @@ func (l *Lease) try(ctx context.Context, d time.Duration, watched bool) (g *Gran
 	return g, err
 }
 
-// atDoor does something with the lease, whose record is watched or not, while nobody else does, but who releases it. When the place at the door is lost it is done again.
+// atDoor does something with the lease, whose record is watched or not, while nobody else does, but who releases it. When the place at the
+// door is lost it is done again.
 func (l *Lease) atDoor(ctx context.Context, watched bool, do func(at *door) error) error {
 	for {
 		err := l.visit(ctx, watched, do)
