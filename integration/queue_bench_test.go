@@ -58,17 +58,6 @@ func pop(ctx context.Context, q *queue.Queue) error {
 	return err
 }
 
-// putPop puts an item and takes one away.
-func putPop(_ int, c *bwclient.Client, dir string) operation {
-	q := queue.New(c, path.Join(dir, "simple"), &queue.Options{Order: queue.Simple})
-	return func(ctx context.Context) error {
-		if err := q.Put(ctx, item(0)); err != nil {
-			return err
-		}
-		return pop(ctx, q)
-	}
-}
-
 // putTakeAckMany puts 16 items and takes them.
 func putTakeAckMany(_ int, c *bwclient.Client, dir string) operation {
 	q := queue.New(c, path.Join(dir, "queue"), nil)

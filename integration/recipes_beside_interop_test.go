@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -27,6 +28,7 @@ import (
 	bwclient "github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/integration/process"
 	"github.com/bellwether-zk/bellwether/recipes/leader"
+	"github.com/bellwether-zk/bellwether/recipes/queue"
 )
 
 var (
@@ -311,6 +313,17 @@ func (o *ourRecipes) preparations(c *contest) map[string]func(i int, client *bwc
 		"barrier":   meetings(c.by),
 		"pop":       putPop,
 		"queue":     putTakeAck,
+	}
+}
+
+// putPop puts an item and takes one away.
+func putPop(_ int, c *bwclient.Client, dir string) operation {
+	q := queue.New(c, path.Join(dir, "simple"), &queue.Options{Order: queue.Simple})
+	return func(ctx context.Context) error {
+		if err := q.Put(ctx, item(0)); err != nil {
+			return err
+		}
+		return pop(ctx, q)
 	}
 }
 
