@@ -173,7 +173,8 @@ func TestWrapOfAConnectionThatIsClosed(t *testing.T) {
 func TestWrapRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := ensembletest.Start(t, 1, nil)
-		conn, events, p := bare(t, e)
+		e.Server(1).Kill() // else there might be a session before it is wrapped
+		conn, events, _ := bare(t, e)
 		_, err := client.Wrap(t.Context(), conn, events, &client.Options{
 			Auth: []client.Auth{ann}, Dialer: e.Dial, FollowConfig: true, ConnectTimeout: 1, Reconnect: func() backoff.BackOff { return nil },
 			ReadOnly: true,
@@ -185,10 +186,8 @@ func TestWrapRefuses(t *testing.T) {
 		_, err = client.Wrap(t.Context(), nil, nil, nil)
 		require.ErrorIs(t, err, client.ErrBadArguments)
 
-		p.Close() // and no server is there
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		e.Server(1).Kill()
 		_, err = client.Wrap(ctx, conn, events, nil)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
