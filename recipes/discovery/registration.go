@@ -21,7 +21,7 @@ var ErrUnhealthy = errors.New("instance is not healthy")
 type RegisterOptions struct {
 	// Drain is how long Registration.Close lets the instance stand as Draining before it removes it, for those who have chosen it, and the
 	// requests it has, to come to an end. Default: it is removed at once, which watchers do not tell from an instance that has lost the
-	// servers: many that go like this at once are kept, as LookupOptions.MassLoss says.
+	// servers: many that go like this at once are kept, as LookupOptions.MassLoss says. An instance that is not up is removed at once, too.
 	Drain time.Duration
 	// Check decides whether the instance is listed: it is removed when the check fails, and registered again when it succeeds. Its context
 	// ends after CheckTimeout; it must return then. Package health has checks. Default: it is always listed.
@@ -69,7 +69,7 @@ type Registration[T any] struct {
 // If there is an instance of that id, with the same address and ports, it is taken for a former life of this one, and replaced. Any
 // other is waited for, and what Register fails with when ctx ends says node.ErrTaken. Two of a registry cannot have one name and id,
 // unless they are sequential: client.ErrNodeExists. A static or permanent one that is there belongs to all who register it, and is
-// overwritten.
+// overwritten. An instance that the client cannot send is refused: client.ErrTooLarge.
 func (r *Registry[T]) Register(ctx context.Context, i Instance[T], opts *RegisterOptions) (*Registration[T], error) {
 	i.ID = cmp.Or(i.ID, client.NewProtectionID())
 	i.Type = i.kind()
@@ -98,10 +98,18 @@ func (r *Registry[T]) Register(ctx context.Context, i Instance[T], opts *Registe
 		return nil, g.failed("register", err)
 	}
 	if g.opts.Check != nil {
-		g.running.Go(g.run) // ends with life, or the client
+		g.running.Go(g.run)  // ends with life
+		g.running.Go(g.mind) // ends with life, and ends it with the client
 		return g, nil
 	}
-	n := g.list()
+	n, err := g.list()
+	if err != nil {
+		g.hurry()
+		r.drop(g)
+		g.end(err)
+		close(g.done)
+		return nil, err
+	}
 	g.running.Go(g.run) // ends with life, or the client
 	if err := n.Await(ctx); err != nil {
 		r.undo(ctx, []*Registration[T]{g})
@@ -267,7 +275,7 @@ func (g *Registration[T]) Watch(ctx context.Context) iter.Seq[node.Status] {
 // leave name, id and type alone, or Update fails with client.ErrBadArguments. Tags and payload may share memory with what others have
 // been given: edit replaces them, and does not write into them. One Update waits for another. If ctx ends before it is done, it fails with its
 // cause and client.ErrUnknown, and the change is still wished for, unless it had to wait. While the instance is not healthy the change waits
-// for it to be listed, and Update does not.
+// for it to be listed, and Update does not. What is more than the client sends fails with client.ErrTooLarge, and changes nothing.
 func (g *Registration[T]) Update(ctx context.Context, edit func(*Instance[T])) error {
 	select {
 	case g.turn <- struct{}{}:
@@ -299,16 +307,23 @@ func (g *Registration[T]) change(ctx context.Context, edit func(*Instance[T])) e
 		return g.failed("update", fmt.Errorf("%w: %w", client.ErrBadArguments, err))
 	}
 	g.mu.Lock()
+	old := g.data
 	g.instance, g.data = after, data
 	n := g.node
 	g.mu.Unlock()
 	if n == nil {
 		return nil // who lists it takes these
 	}
-	return n.Set(ctx, data)
+	err = n.Set(ctx, data)
+	if errors.Is(err, client.ErrTooLarge) && !errors.Is(err, client.ErrUnknown) { // it never can be
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.instance, g.data = before, old
+	}
+	return err
 }
 
-// Close ends the registration: the instance is Draining for RegisterOptions.Drain, if it is listed, and then removed, a permanent one
+// Close ends the registration: the instance is Draining for RegisterOptions.Drain, if it is listed and up, and then removed, a permanent one
 // excepted, which stays as it is. Close returns when it is certainly gone. If ctx ends before, the draining ends too; Close fails with ctx's
 // cause and client.ErrUnknown while the removal goes on, and a further Close waits for it. What node.Node.Close fails with, Close does.
 func (g *Registration[T]) Close(ctx context.Context) error {
@@ -344,8 +359,8 @@ func (g *Registration[T]) run() {
 
 // drain lets those who have chosen the instance finish.
 func (g *Registration[T]) drain() {
-	if g.opts.Drain <= 0 || g.instance.Type == Permanent || !g.Status().Present {
-		return
+	if i := g.Instance(); g.opts.Drain <= 0 || i.Type == Permanent || !i.Available() || !g.Status().Present {
+		return // of who is not up nobody expects anything, and Draining may be chosen where Down is not
 	}
 	ctx, cancel := context.WithTimeout(g.draining, g.opts.Drain)
 	defer cancel()
@@ -357,7 +372,22 @@ func (g *Registration[T]) drain() {
 	}
 }
 
-// gate lists the instance while it is healthy, until life ends, or the client is closed.
+// mind ends the registration when the client is closed, or the session of a view over.
+func (g *Registration[T]) mind() {
+	for g.life.Err() == nil {
+		s, err := g.registry.client.AwaitSession(g.life)
+		if err != nil {
+			g.end(node.ErrClosed)
+			return
+		}
+		select {
+		case <-s.Context().Done():
+		case <-g.life.Done():
+		}
+	}
+}
+
+// gate lists the instance while it is healthy, until life ends.
 func (g *Registration[T]) gate() {
 	good, bad := 0, 0
 	defer g.doubt(false)
@@ -374,8 +404,11 @@ func (g *Registration[T]) gate() {
 		}
 		switch {
 		case g.node == nil && good >= g.opts.Rise:
+			if _, err := g.list(); err != nil {
+				g.note(err)
+				break
+			}
 			g.doubt(false)
-			g.list()
 		case g.node != nil && bad >= g.opts.Fall:
 			g.registry.log.Warn("instance is not listed any more", "path", g.path, "cause", err)
 			g.doubt(true)
@@ -404,17 +437,11 @@ func (g *Registration[T]) doubt(unhealthy bool) {
 
 // pause waits until it is time for the next check, unless there is none.
 func (g *Registration[T]) pause() bool {
-	var gone <-chan struct{}
-	if g.node != nil {
-		gone = g.node.Done()
-	}
 	timer := time.NewTimer(g.opts.CheckEvery)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-gone: // with the client, or the session of a view
-		return false
 	case <-g.life.Done():
 		return false
 	}
@@ -433,7 +460,7 @@ func (g *Registration[T]) check() error {
 var errSlow = errors.New("the check takes too long")
 
 // list has the instance's node kept.
-func (g *Registration[T]) list() *node.Node {
+func (g *Registration[T]) list() (*node.Node, error) {
 	o := &node.Options{ACL: g.registry.acl}
 	if !g.listed { // who was here before is replaced once, and then has the right to come back
 		g.listed, o.Succeeds = true, g.succeeds
@@ -450,11 +477,11 @@ func (g *Registration[T]) list() *node.Node {
 	defer g.mu.Unlock()
 	n, err := node.Begin(g.life, g.registry.client, g.path, g.data, o)
 	if err != nil {
-		panic(err) // of these options, which are ours
+		return nil, err
 	}
 	g.node = n
 	g.running.Go(func() { g.follow(n) }) // ends with the node
-	return n
+	return n, nil
 }
 
 // succeeds tells whether what is in a node is a former life of this instance.

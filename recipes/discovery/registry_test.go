@@ -609,6 +609,90 @@ func TestCheck(t *testing.T) {
 	})
 }
 
+// What the client never sends fails at once, and changes nothing: the instance stands as it was, in the next session, too.
+func TestTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		r := registryOf(c)
+		for _, kind := range []discovery.Type{discovery.Dynamic, discovery.DynamicSequential} {
+			i := mail("one", 1)
+			i.Type = kind
+			huge := i
+			huge.Payload = strings.Repeat("x", client.DefaultMaxFrame)
+			start := time.Now()
+			_, err := r.Register(ctx, huge, nil)
+			require.ErrorIs(t, err, client.ErrTooLarge)
+			mustStand(t, other, "")
+
+			g := mustRegister(t, r, i, nil)
+			before := g.Status()
+			err = g.Update(ctx, func(i *instance) { i.Payload = huge.Payload })
+			require.ErrorIs(t, err, client.ErrTooLarge)
+			require.NotErrorIs(t, err, client.ErrUnknown)
+			require.Less(t, time.Since(start), time.Second)
+			time.Sleep(time.Minute)
+			require.Equal(t, before, g.Status())
+			require.Equal(t, "smtp", g.Instance().Payload)
+			require.NoError(t, e.Expire(ctx, c))
+			time.Sleep(time.Minute)
+			require.True(t, g.Status().Present)
+			mustStand(t, other, "one:1")
+			require.NoError(t, g.Update(ctx, func(i *instance) { i.Port = 2 }))
+			mustStand(t, other, "one:2")
+			require.NoError(t, g.Close(ctx))
+		}
+	})
+}
+
+// Who is not up is not drained: Draining would be more than it was.
+func TestOnlyWhoIsUpIsDrained(t *testing.T) {
+	for status, want := range map[discovery.Status]string{
+		discovery.Up: "changed one:1 draining, removed one:1 draining", discovery.Down: "removed one:1 down", discovery.Starting: "removed one:1 starting",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := ensembletest.Start(t, 1, nil)
+			c, other := e.Connect(t), e.Connect(t)
+			i := mail("one", 1)
+			i.Status = status
+			g := mustRegister(t, registryOf(c), i, &discovery.RegisterOptions{Drain: 20 * time.Second})
+			changes := listen(t.Context(), mustLookup(t, other, nil))
+			changes.since()
+			require.NoError(t, g.Close(t.Context()))
+			require.Equal(t, want, changes.since())
+		})
+	}
+}
+
+// Nothing is checked for a client that is closed, nor for a session that is over, whether the instance was listed or not.
+func TestChecksEndWithTheClient(t *testing.T) {
+	for _, ill := range []error{nil, errors.New("ill")} {
+		synctest.Test(t, func(t *testing.T) {
+			e := ensembletest.Start(t, 1, nil)
+			for _, end := range []func(c *client.Client){
+				func(c *client.Client) { require.NoError(t, c.Close()) },
+				func(c *client.Client) { require.NoError(t, e.Expire(t.Context(), c)) },
+			} {
+				c := e.Connect(t)
+				var checks atomic.Int64
+				check := func(context.Context) error { checks.Add(1); return ill }
+				g := mustRegister(t, registryOf(c.In(c.Session())), mail("one", 1), &discovery.RegisterOptions{Check: check})
+				time.Sleep(time.Minute)
+				require.Equal(t, ill == nil, g.Status().Present)
+				end(c)
+				for range g.Watch(t.Context()) { // ends with the session
+				}
+				done := checks.Load()
+				time.Sleep(time.Minute)
+				require.Equal(t, done, checks.Load())
+				require.ErrorIs(t, g.Update(t.Context(), func(*instance) {}), node.ErrClosed)
+				require.NoError(t, g.Close(t.Context()))
+			}
+		})
+	}
+}
+
 // D7: what cannot be read harms nobody else, is reported, and does not unlist what was known.
 func TestUnreadable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,7 +29,7 @@ func (n *Node) run() {
 	for n.life.Err() == nil {
 		s, err := n.client.AwaitSession(n.life)
 		if err != nil {
-			n.note(Status{Err: err}, 0)
+			n.note(Status{Err: err}, 0, nil)
 			break
 		}
 		n.keepIn(s, pauses)
@@ -39,7 +39,7 @@ func (n *Node) run() {
 	}
 	last := cmp.Or(n.Status().Err, ErrClosed)
 	n.sight.end(last)
-	n.note(Status{Err: last}, 0)
+	n.note(Status{Err: last}, 0, nil)
 }
 
 // keepIn keeps the node until the session ends, or nobody wants it any more. What it sends it waits for, so that nothing is under way when
@@ -50,19 +50,26 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 		data, wish, _ := n.wanted()
 		w, err := k.settle(n.sight.below(s.Context()), data)
 		var again <-chan time.Time
+		var never refusal
 		switch {
 		case err == nil:
 			pauses.policy.Reset()
 			n.sight.present(s, k.czxid)
-			n.note(Status{Present: true, Czxid: k.czxid, Session: s.ID()}, wish)
+			n.note(Status{Present: true, Czxid: k.czxid, Session: s.ID()}, wish, data)
 			again = k.nextTouch()
 		case s.Err() != nil:
 			n.sight.absent(s.Err())
-			n.note(Status{Err: s.Err()}, 0)
+			n.note(Status{Err: s.Err()}, 0, nil)
 			return
+		case errors.As(err, &never) && n.refuse(wish, err):
+			if _, now, _ := n.wanted(); now != wish || n.contented() {
+				continue // with other data, or those before
+			}
+			n.sight.absent(err)
+			n.note(Status{Err: err}, 0, nil) // until there are others
 		default:
 			n.sight.absent(err)
-			n.note(Status{Err: err}, 0)
+			n.note(Status{Err: err}, 0, nil)
 			if !errors.Is(err, ErrTaken) { // of whose end w tells
 				again = time.After(pauses.next())
 			}
@@ -82,7 +89,7 @@ func (n *Node) keepIn(s *client.Session, pauses *pacer) {
 		case <-again:
 		case <-s.Context().Done():
 			n.sight.absent(s.Err())
-			n.note(Status{Err: s.Err()}, 0)
+			n.note(Status{Err: s.Err()}, 0, nil)
 		case <-n.life.Done():
 		}
 	}
@@ -124,12 +131,12 @@ type keeper struct {
 func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error) {
 	if !k.node.named {
 		if err := k.name(ctx, data); err != nil {
-			return nil, err
+			return nil, judge(err)
 		}
 	}
 	seen, err := k.first(ctx, data)
 	if err != nil {
-		return nil, err
+		return nil, judge(err)
 	}
 	for {
 		switch stat := &seen.stat; {
@@ -157,10 +164,23 @@ func (k *keeper) settle(ctx context.Context, data []byte) (*client.Watch, error)
 			return seen.watch, k.touch(ctx)
 		}
 		if err != nil && !retry.LookAgain(err) {
-			return nil, err
+			return nil, judge(err)
 		}
 		seen = k.look(ctx)
 	}
+}
+
+// refusal is of a write that the client never sends, since it is too large.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+// judge finds the refusals among the failures of writes; a too large answer leaves a write's outcome open.
+func judge(err error) error {
+	if errors.Is(err, client.ErrTooLarge) && !errors.Is(err, client.ErrUnknown) {
+		return refusal{err}
+	}
+	return err
 }
 
 // seen is what is at the path.

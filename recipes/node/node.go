@@ -81,6 +81,9 @@ type Node struct {
 	data    []byte
 	wish    uint64 // counts the changes of data
 	granted uint64 // the newest that was in place
+	placed  []byte // the data that were
+	refused uint64 // the newest that can never be in place
+	refusal error  // why
 	status  Status
 	changed chan struct{}  // closed and replaced when one of these changes
 	former  map[int64]bool // the sessions that have owned the node
@@ -89,8 +92,8 @@ type Node struct {
 // Keep begins to keep a node with these data, and returns when it is there. While somebody else's node is there it waits for that to go.
 // ctx bounds the waiting alone, and Options.Patience that for somebody else's node; if they end, the node is given up, removed should it
 // come about, and Keep fails with ctx's cause and, if there is one, the reason. The node is kept until Close, or until the client is closed;
-// a view of a session keeps it for that session. It fails at once with client.ErrInvalidPath if there can be no such node, and with
-// client.ErrUnimplemented if the servers allow none with a time to live.
+// a view of a session keeps it for that session. It fails at once with client.ErrInvalidPath if there can be no such node, with
+// client.ErrTooLarge if the client sends none of that size, and with client.ErrUnimplemented if the servers allow none with a time to live.
 func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
 	n, err := Begin(ctx, c, path, data, opts)
 	if err != nil {
@@ -135,7 +138,8 @@ func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts
 }
 
 // Await returns when the node has the data that were wished for last, which it may have lost again. It fails with ctx's cause and, if there
-// is one, the reason why the node is not there, with ErrClosed when it is not kept any more, and with client.ErrUnimplemented as Keep does.
+// is one, the reason why the node is not there, with ErrClosed when it is not kept any more, and with client.ErrUnimplemented and
+// client.ErrTooLarge as Keep does.
 func (n *Node) Await(ctx context.Context) error {
 	_, wish, _ := n.wanted()
 	err := n.await(ctx, wish, 0)
@@ -180,7 +184,8 @@ func (n *Node) Path() string {
 func (n *Node) Done() <-chan struct{} { return n.removed }
 
 // Set changes the data the node should have, and returns when it has. If ctx ends before that, Set fails with its cause and
-// client.ErrUnknown, and the data are still what the node will have.
+// client.ErrUnknown, and the data are still what the node will have. If they are more than the client sends, Set fails with client.ErrTooLarge
+// and without client.ErrUnknown, and the node goes on with the last data that were in place, if any.
 func (n *Node) Set(ctx context.Context, data []byte) error {
 	n.mu.Lock()
 	n.data = bytes.Clone(data)
@@ -188,10 +193,14 @@ func (n *Node) Set(ctx context.Context, data []byte) error {
 	wish := n.wish
 	n.wakeLocked()
 	n.mu.Unlock()
-	if err := n.await(ctx, wish, 0); err != nil {
-		return n.failed("set", fmt.Errorf("%w: %w", client.ErrUnknown, err))
+	err := n.await(ctx, wish, 0)
+	switch {
+	case err == nil:
+		return nil
+	case n.refusalOf(wish) != nil:
+		return n.failed("set", err)
 	}
-	return nil
+	return n.failed("set", fmt.Errorf("%w: %w", client.ErrUnknown, err))
 }
 
 // Status returns what is known of the node.
@@ -249,6 +258,9 @@ func (n *Node) await(ctx context.Context, wish uint64, patience time.Duration) e
 		n.mu.Lock()
 		granted, status, changed := n.granted, n.status, n.changed
 		n.mu.Unlock()
+		if err := n.refusalOf(wish); err != nil {
+			return err
+		}
 		if granted >= wish {
 			return nil
 		}
@@ -287,15 +299,45 @@ func (n *Node) wakeLocked() {
 	n.changed = make(chan struct{})
 }
 
-// note makes a status known.
-func (n *Node) note(s Status, granted uint64) {
+// note makes a status known, and with a wish other than 0 that its data are in place.
+func (n *Node) note(s Status, granted uint64, data []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if s.Czxid == 0 {
 		s.Czxid, s.Session = n.status.Czxid, n.status.Session
 	}
-	n.status, n.granted = s, max(n.granted, granted)
+	n.status = s
+	if granted > n.granted {
+		n.granted, n.placed = granted, data
+	}
 	n.wakeLocked()
+}
+
+// refuse gives data up that can never be in place, and goes back to those that were. It tells whether there is anything else to do than to
+// try again: not if these data were in place before, which a larger request failed to bring back.
+func (n *Node) refuse(wish uint64, why error) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.granted >= wish {
+		return false
+	}
+	n.refused, n.refusal = wish, why
+	if n.granted > 0 && n.wish == wish {
+		n.data = n.placed
+		n.granted = wish
+	}
+	n.wakeLocked()
+	return true
+}
+
+// refusalOf is why the data of a wish can never be in place, nil if they can.
+func (n *Node) refusalOf(wish uint64) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.refused == wish {
+		return n.refusal
+	}
+	return nil
 }
 
 // wanted returns the data the node should have, and a channel that is closed when that may have changed.

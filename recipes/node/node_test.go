@@ -610,3 +610,33 @@ func amongFaults(t *testing.T, r *rand.Rand, struck map[string]int) {
 	synctest.Wait()
 	require.Empty(t, seenBy.Open(), "each span ends, and each count goes back")
 }
+
+// Data that the client never sends are refused at once, and are in the way of no others.
+func TestTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ensembletest.Start(t, 1, nil).Connect(t)
+		began := time.Now()
+		huge := make([]byte, client.DefaultMaxFrame)
+		_, err := node.Keep(t.Context(), c, path, huge, nil)
+		require.ErrorIs(t, err, client.ErrTooLarge)
+		n, err := node.Begin(t.Context(), c, path, huge, nil)
+		require.NoError(t, err)
+		require.ErrorIs(t, n.Await(t.Context()), client.ErrTooLarge)
+		require.False(t, n.Status().Present)
+		require.NoError(t, n.Set(t.Context(), []byte("a")))
+		before := n.Status()
+		err = n.Set(t.Context(), huge)
+		require.ErrorIs(t, err, client.ErrTooLarge)
+		require.NotErrorIs(t, err, client.ErrUnknown)
+		require.Zero(t, time.Since(began))
+		require.Equal(t, before, n.Status())
+		require.NoError(t, c.Delete(t.Context(), path, client.AnyVersion))
+		time.Sleep(time.Minute)
+		data, _ := look(t, c)
+		require.Equal(t, "a", data)
+		require.NoError(t, n.Set(t.Context(), []byte("b")))
+		data, _ = look(t, c)
+		require.Equal(t, "b", data)
+		require.NoError(t, n.Close(t.Context()))
+	})
+}
