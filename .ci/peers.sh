@@ -12,6 +12,7 @@
 #   APACHE_OLD       its version
 #   CURATOR_CP       class path of Curator on ZooKeeper 3.9's client
 #   CURATOR_TEST_CP  class path of Curator's servers for tests
+#   CURATOR_SERVER_CP  class path of Curator's discovery server, and of Jersey that runs it
 #   CURATOR38_CP     class path of Debian's Curator on Debian's ZooKeeper client
 #   KAZOO_PYTHON     the Python that has kazoo
 #   PROMETHEUS       Debian's Prometheus
@@ -79,6 +80,8 @@ peers_install() {
   export CURATOR_CP=$peers_jars
   peers_maven curator-test || return 1
   export CURATOR_TEST_CP=$peers_jars
+  peers_maven curator-server || return 1
+  export CURATOR_SERVER_CP=$peers_jars
   local java=/usr/share/java jar
   export APACHE38_CP=$java/zookeeper.jar:$java/zookeeper-jute.jar:$java/slf4j-simple.jar
   CURATOR38_CP=$APACHE38_CP

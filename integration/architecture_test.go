@@ -136,7 +136,7 @@ var house = []room{
 	{name: "recipes/discovery", may: recipes("cache", "node"), beyond: otel, why: "an instance is a node that lives while its process does, and a view of them a mirror"},
 	{name: "recipes/discovery/health", why: "a check asks the instance, and knows nothing of where it is listed"},
 	{name: "recipes/discovery/choose", may: recipes("discovery"), why: "who chooses knows who there is"},
-	{name: "recipes/discovery/catalog", may: []string{"recipes/discovery"}, why: "a door to HTTP, on discovery"},
+	{name: "recipes/discovery/catalog", may: []string{"client", "recipes/discovery"}, why: "a door to HTTP, on discovery"},
 	{name: "recipes/discovery/promsd", may: []string{"recipes/discovery"}, why: "a door to Prometheus, on discovery"},
 	{name: "recipes/discovery/transport", may: recipes("discovery", "discovery/choose"), why: "a door from HTTP, on discovery, and who chooses"},
 	{name: "recipes/discovery/grpcresolver", may: []string{"client", "recipes/discovery"}, beyond: []string{"github.com/cenkalti/backoff/v4", "google.golang.org/grpc"}, why: "a door to gRPC, on discovery"},

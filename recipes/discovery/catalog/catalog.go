@@ -4,16 +4,22 @@
 //
 // Paths and answers are those of Curator's discovery server (curator-x-discovery-server):
 //
-//	GET /v1/service              {"names": ["mail", …]}
-//	GET /v1/service/mail         {"services": […]}: all instances that can be read, whatever their status is
+//	GET /v1/service              [{"name": "mail"}, …]
+//	GET /v1/service/mail         […]: all instances that can be read, whatever their status is
 //	GET /v1/service/mail/one     the instance mail/one, as it stands in the registry
 //	GET /v1/anyservice/mail      one of the instances that are up, by chance
 //
-// An instance is written as discovery.Curator writes it. Nothing can be changed here: who registers by a request that is made once has nobody
-// who sees to it that the instance lives, which is what a Registration is for.
+// An instance is written as discovery.Curator writes it, without the fields that are null. What differs from Curator's server, and why:
 //
-// Each request asks the servers: for the names, and once for each instance. What is not there is answered with 404, and with 503 what the servers
-// did not say, within Options.Timeout; the body of both is {"error": "…"}.
+//   - Nothing can be changed here: who registers by a request that is made once has nobody who sees to it that the instance lives, which is what a
+//     Registration is for.
+//   - uriSpec is written, and what else we know of an instance. Curator's reader ignores it.
+//   - An instance without payload has none. Curator's server makes one up, or fails.
+//   - An instance that cannot be read is left out, where Curator's server fails, and /v1/anyservice leaves out what is not up.
+//   - What fails has a body, {"error": "…"}, and 503 for what the servers did not say, within Options.Timeout. A name that none can have is not
+//     there: 404. Curator's server says 500 to both.
+//
+// Each request asks the servers: for the names, and once for each instance.
 package catalog
 
 import (
@@ -22,10 +28,12 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
+	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/discovery"
 )
 
@@ -75,7 +83,7 @@ func (c *catalog[T]) answer(find func(context.Context, *http.Request) (any, erro
 		found, err := find(ctx, req)
 		status := http.StatusOK
 		switch {
-		case errors.Is(err, errNotFound):
+		case errors.Is(err, errNotFound), errors.Is(err, client.ErrBadArguments), errors.Is(err, client.ErrInvalidPath): // no name of anything
 			status = http.StatusNotFound
 		case err != nil:
 			status = http.StatusServiceUnavailable
@@ -93,10 +101,14 @@ func (c *catalog[T]) answer(find func(context.Context, *http.Request) (any, erro
 
 func (c *catalog[T]) names(ctx context.Context, _ *http.Request) (any, error) {
 	names, err := c.services.Names(ctx)
-	if names == nil {
-		names = []string{}
+	type name struct {
+		Name string `json:"name"`
 	}
-	return map[string][]string{"names": names}, err
+	all := make([]name, len(names))
+	for i := range names {
+		all[i].Name = names[i]
+	}
+	return all, err
 }
 
 func (c *catalog[T]) instances(ctx context.Context, req *http.Request) (any, error) {
@@ -104,15 +116,15 @@ func (c *catalog[T]) instances(ctx context.Context, req *http.Request) (any, err
 	if err != nil {
 		return nil, err
 	}
-	written := make([]json.RawMessage, 0, len(all))
+	written := make([]any, 0, len(all))
 	for _, i := range all {
-		data, err := c.Codec.Encode(&i.Instance)
+		one, err := c.written(i)
 		if err != nil {
 			return nil, err
 		}
-		written = append(written, data)
+		written = append(written, one)
 	}
-	return map[string][]json.RawMessage{"services": written}, nil
+	return written, nil
 }
 
 func (c *catalog[T]) instance(ctx context.Context, req *http.Request) (any, error) {
@@ -141,9 +153,18 @@ func (c *catalog[T]) anyone(ctx context.Context, req *http.Request) (any, error)
 	return nil, errNotFound
 }
 
+// written is an instance without what is null: Curator's reader takes a port that is null for port 0.
 func (c *catalog[T]) written(i *discovery.Entry[T]) (any, error) {
 	data, err := c.Codec.Encode(&i.Instance)
-	return json.RawMessage(data), err
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(fields, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
+	return fields, nil
 }
 
 // readable are the instances of the service that a request names, without those that nobody can read.

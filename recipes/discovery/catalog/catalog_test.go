@@ -27,6 +27,12 @@ type details struct {
 // get asks a handler, and returns what stands in the answer.
 func get(t *testing.T, h http.Handler, path string) (status int, body map[string]any) {
 	t.Helper()
+	status, found := ask(t, h, path)
+	return status, found.(map[string]any)
+}
+
+func ask(t *testing.T, h http.Handler, path string) (status int, body any) {
+	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
@@ -41,12 +47,16 @@ func TestCatalog(t *testing.T) {
 		services := discovery.NewRegistry[details](c, "/services", nil)
 		h := catalog.New(services, nil)
 
-		status, body := get(t, h, "/v1/service")
+		status, all := ask(t, h, "/v1/service")
 		require.Equal(t, http.StatusOK, status)
-		require.Equal(t, map[string]any{"names": []any{}}, body)
-		status, body = get(t, h, "/v1/service/mail")
+		require.Equal(t, []any{}, all)
+		status, all = ask(t, h, "/v1/service/mail")
 		require.Equal(t, http.StatusOK, status)
-		require.Equal(t, map[string]any{"services": []any{}}, body)
+		require.Equal(t, []any{}, all)
+		for _, path := range []string{"/v1/service/a%2Fb", "/v1/service/%01", "/v1/service/a%2Fb/c", "/v1/anyservice/%01"} {
+			status, _ = get(t, h, path)
+			require.Equal(t, http.StatusNotFound, status, path)
+		}
 		status, _ = get(t, h, "/v1/anyservice/mail")
 		require.Equal(t, http.StatusNotFound, status)
 
@@ -61,13 +71,14 @@ func TestCatalog(t *testing.T) {
 		_, err := c.Create(t.Context(), "/services/mail/bad", []byte("{"), nil)
 		require.NoError(t, err)
 
-		_, body = get(t, h, "/v1/service")
-		require.Equal(t, []any{"mail", "web"}, body["names"])
-		_, body = get(t, h, "/v1/service/mail")
-		require.Len(t, body["services"], 2, "what nobody can read is left out")
-		status, body = get(t, h, "/v1/service/mail/one")
+		_, all = ask(t, h, "/v1/service")
+		require.Equal(t, []any{map[string]any{"name": "mail"}, map[string]any{"name": "web"}}, all)
+		_, all = ask(t, h, "/v1/service/mail")
+		require.Len(t, all, 2, "what nobody can read is left out")
+		status, body := get(t, h, "/v1/service/mail/one")
 		require.Equal(t, http.StatusOK, status)
 		require.Equal(t, "10.0.0.7", body["address"])
+		require.NotContains(t, body, "sslPort")
 		require.Equal(t, map[string]any{"protocol": "smtp"}, body["payload"])
 		status, body = get(t, h, "/v1/service/mail/three")
 		require.Equal(t, http.StatusNotFound, status)

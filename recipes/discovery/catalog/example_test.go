@@ -53,6 +53,6 @@ func Example() {
 		fmt.Println(strings.TrimSpace(string(text)))
 	}
 	// Output:
-	// {"names":["mail"]}
-	// {"name":"mail","id":"one","address":"10.0.0.7","port":25,"sslPort":null,"payload":null,"registrationTimeUTC":1,"serviceType":"DYNAMIC","uriSpec":null}
+	// [{"name":"mail"}]
+	// {"address":"10.0.0.7","id":"one","name":"mail","port":25,"registrationTimeUTC":1,"serviceType":"DYNAMIC"}
 }
