@@ -164,6 +164,11 @@ func (c *catalog[T]) written(i *discovery.Entry[T]) (any, error) {
 		return nil, err
 	}
 	maps.DeleteFunc(fields, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
+	if fields["payload"] != nil { // without names of Java's classes, as Curator's server writes it
+		if fields["payload"], err = json.Marshal(i.Payload); err != nil {
+			return nil, err
+		}
+	}
 	return fields, nil
 }
 
