@@ -12,7 +12,7 @@
 #   APACHE_OLD       its version
 #   CURATOR_CP       class path of Curator on ZooKeeper 3.9's client
 #   CURATOR_TEST_CP  class path of Curator's servers for tests
-#   CURATOR_SERVER_CP  class path of Curator's discovery server, and of Jersey that runs it
+#   CURATOR_SERVER_CP class path of Curator's discovery server, and of Jersey that runs it
 #   CURATOR38_CP     class path of Debian's Curator on Debian's ZooKeeper client
 #   KAZOO_PYTHON     the Python that has kazoo
 #   PROMETHEUS       Debian's Prometheus

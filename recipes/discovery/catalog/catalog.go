@@ -9,15 +9,16 @@
 //	GET /v1/service/mail/one     the instance mail/one, as it stands in the registry
 //	GET /v1/anyservice/mail      one of the instances that are up, by chance
 //
-// An instance is written as discovery.Curator writes it, without the fields that are null. What differs from Curator's server, and why:
+// An instance is written as discovery.Curator writes it, without the fields that are null, and its payload as package encoding/json does. What
+// differs from Curator's server, and why:
 //
 //   - Nothing can be changed here: who registers by a request that is made once has nobody who sees to it that the instance lives, which is what a
 //     Registration is for.
 //   - uriSpec is written, and what else we know of an instance. Curator's reader ignores it.
 //   - An instance without payload has none. Curator's server makes one up, or fails.
-//   - An instance that cannot be read is left out, where Curator's server fails, and /v1/anyservice leaves out what is not up.
-//   - What fails has a body, {"error": "…"}, and 503 for what the servers did not say, within Options.Timeout. A name that none can have is not
-//     there: 404. Curator's server says 500 to both.
+//   - An instance that cannot be read is left out, and by /v1/anyservice what is not up.
+//   - What fails has a body, {"error": "…"}: 404 for what is not there, nor can be, and 503 for what the servers did not say, within
+//     Options.Timeout.
 //
 // Each request asks the servers: for the names, and once for each instance.
 package catalog
