@@ -35,12 +35,10 @@ func ExampleBarrier() {
 	if err := gate.Raise(ctx); err != nil {
 		log.Fatal(err)
 	}
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		fmt.Println("passed:", gate.Wait(ctx))
-	})
+	passed := make(chan error)
+	go func() { passed <- gate.Wait(ctx) }() // ends when the gate is lowered
 	fmt.Println("lowered:", gate.Lower(ctx))
-	waiting.Wait()
+	fmt.Println("passed:", <-passed)
 	// Output:
 	// lowered: <nil>
 	// passed: <nil>
