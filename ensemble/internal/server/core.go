@@ -299,11 +299,11 @@ func (s *Server) applyBatch(now replica.Time) (more bool, err error) {
 	}
 	s.tree.Lock()
 	defer s.tree.Unlock()
+	// Before readers are let in again: whose session has ended must not read what that has left behind, and nobody may read a tree that has
+	// turned out not to be what was agreed upon.
+	defer s.attendAll()
 	for range applyMost {
 		if more, err = s.replica.Apply(&s.applied, now); !more || err != nil {
-			if s.replica.Untrusted() != nil {
-				s.attendAll() // nobody may read a tree that has turned out not to be what was agreed upon
-			}
 			return false, err
 		}
 		s.deliver(&s.applied)

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -229,6 +230,28 @@ func TestSessionExpiresInVirtualTime(t *testing.T) {
 		o.Session, o.Password = silent.Session(), silent.Password()
 		_, err = rawclient.Dial(t.Context(), o)
 		require.ErrorIs(t, err, rawclient.ErrSessionExpired)
+	})
+}
+
+// Whoever watches its own ephemeral node, and loses it with its session, is not left between the two: it would ask, be told that there is no such
+// node, and blame somebody else for its removal. There are many, so that some would be told before the last is dealt with.
+func TestWhoseSessionEndsReadsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, disk.NewMem(nil))
+		users := make([]*user, 4*applyMost)
+		for i := range users {
+			users[i] = r.mustDial()
+			path := fmt.Sprintf("/e%d", i)
+			users[i].mustCall(wire.OpCreate, create(path, znode.ModeEphemeral))
+			users[i].mustCall(wire.OpExists, &wire.WatchRequest{Path: path, Watch: true})
+		}
+		for _, u := range users {
+			require.True(t, r.Expire(u.Session()))
+		}
+		for _, u := range users {
+			_, err := u.Receive(t.Context())
+			require.ErrorIs(t, err, io.EOF, "closed without a word, not even of its own end")
+		}
 	})
 }
 
