@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // and the time.
 func TestStory(t *testing.T) {
 	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	require.NoError(t, run(ctx, &out), &out)
 	lines := slices.Collect(strings.Lines(out.String()))
