@@ -313,16 +313,20 @@ func TestClosed(t *testing.T) {
 	p := proxy.New(nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	addr, err := p.Listen(l.Addr().String())
+	defer l.Close()
+	elsewhere, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
-	require.NoError(t, l.Close())
+	defer elsewhere.Close()
+	nobody := elsewhere.LocalAddr().String() // does not listen, and nobody else is given the port
+	addr, err := p.Listen(nobody)
+	require.NoError(t, err)
 	c, err := net.Dial("tcp", addr)
 	if err == nil { // it has not been told before
 		_, err = c.Read(make([]byte, 1))
 		require.NoError(t, c.Close())
 	}
 	require.ErrorIs(t, err, syscall.ECONNRESET)
-	_, err = p.Dial(t.Context(), "tcp", l.Addr().String())
+	_, err = p.Dial(t.Context(), "tcp", nobody)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	require.NoError(t, p.Close())
 
