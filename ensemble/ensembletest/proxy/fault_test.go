@@ -88,18 +88,21 @@ func TestSwallow(t *testing.T) {
 		require.NoError(t, <-t.create("/w"))
 		_, _, w, err := t.c.GetW(soon(t), "/w")
 		require.NoError(t, err)
-		briefly := func() context.Context {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			t.Cleanup(cancel)
-			return ctx
+		impatient := func(f *proxy.Fault) {
+			ctx, cancel := context.WithCancel(soon(t))
+			outcome := make(chan error)
+			go func() { // ends with ctx
+				_, err := t.c.Create(ctx, "/n", nil, nil)
+				outcome <- err
+			}()
+			t.mustStrike(f, 1)
+			t.mustWait(outcome)
+			cancel()
+			require.ErrorIs(t, <-outcome, context.Canceled)
 		}
-		t.p.Swallow(proxy.Request(proxy.OpCreate, "/n"))
-		_, err = t.c.Create(briefly(), "/n", nil, nil)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		impatient(t.p.Swallow(proxy.Request(proxy.OpCreate, "/n")))
 		require.False(t, t.there("/n"))
-		t.p.Swallow(proxy.Reply(proxy.OpCreate, "/n"))
-		_, err = t.c.Create(briefly(), "/n", nil, nil)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		impatient(t.p.Swallow(proxy.Reply(proxy.OpCreate, "/n")))
 		require.True(t, t.there("/n"))
 
 		f := t.p.Swallow(proxy.Event("/w"))
