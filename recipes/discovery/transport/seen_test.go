@@ -3,7 +3,6 @@ package transport_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,10 +20,7 @@ import (
 
 // Each attempt at a request is counted once, with what was wrong with it.
 func TestAttemptsAreSeen(t *testing.T) {
-	hang := func(_ http.ResponseWriter, req *http.Request) {
-		_, _ = io.Copy(io.Discard, req.Body)
-		<-req.Context().Done()
-	}
+	hang, asked := hangs()
 	cut := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = w.Write([]byte("half"))
@@ -33,18 +29,15 @@ func TestAttemptsAreSeen(t *testing.T) {
 	post := func(ctx context.Context) *http.Request {
 		return request(ctx, http.MethodPost, "http://mail/", strings.NewReader("text"))
 	}
-	within := func(d time.Duration, end error) func(context.Context) *http.Request {
-		return func(ctx context.Context) *http.Request {
-			ctx, cancel := context.WithCancel(ctx)
-			if end == context.DeadlineExceeded {
-				ctx, cancel = context.WithTimeout(ctx, d)
-				_ = cancel // with the deadline
-			} else {
-				time.AfterFunc(d, cancel)
-			}
-			return post(ctx)
-		}
+	givenUp := func(ctx context.Context) *http.Request {
+		ctx, cancel := context.WithCancel(ctx)
+		go func() { // ends when the instance was asked
+			<-asked
+			cancel()
+		}()
+		return post(ctx)
 	}
+	tooLate := func(ctx context.Context) *http.Request { return post(lateWhen(ctx, asked)) }
 	for name, test := range map[string]struct {
 		handlers []http.HandlerFunc // of instances in this order; nil: nobody listens
 		request  func(context.Context) *http.Request
@@ -59,8 +52,8 @@ func TestAttemptsAreSeen(t *testing.T) {
 		"refused":           {[]http.HandlerFunc{nil, echo("b")}, post, nil, []string{"0 unreached", "1 "}},
 		"hangs up":          {[]http.HandlerFunc{hangUp, echo("b")}, get, nil, []string{"0 broken", "1 "}},
 		"half":              {[]http.HandlerFunc{cut}, post, nil, []string{"0 broken"}},
-		"given up":          {[]http.HandlerFunc{hang}, within(20*time.Millisecond, nil), nil, []string{"0 canceled"}},
-		"too late":          {[]http.HandlerFunc{hang}, within(50*time.Millisecond, context.DeadlineExceeded), nil, []string{"0 deadline_exceeded"}},
+		"given up":          {[]http.HandlerFunc{hang}, givenUp, nil, []string{"0 canceled"}},
+		"too late":          {[]http.HandlerFunc{hang}, tooLate, nil, []string{"0 deadline_exceeded"}},
 		"slow":              {[]http.HandlerFunc{hang}, post, &http.Transport{ResponseHeaderTimeout: 20 * time.Millisecond}, []string{"0 timeout"}},
 		"nobody":            {nil, get, nil, nil},
 		"bad body": {[]http.HandlerFunc{echo("a")}, func(ctx context.Context) *http.Request {

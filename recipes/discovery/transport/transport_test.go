@@ -76,13 +76,59 @@ func hangUp(w http.ResponseWriter, req *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// refuse lists an instance where nobody listens.
+// hangs returns a handler that does not answer, and what tells of each request that it has got, if somebody waits for that.
+func hangs() (h http.HandlerFunc, asked <-chan struct{}) {
+	told := make(chan struct{})
+	return func(_ http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		select {
+		case told <- struct{}{}:
+			<-req.Context().Done()
+		case <-req.Context().Done():
+		}
+	}, told
+}
+
+// late is a context whose deadline has passed when it is closed.
+type late struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (l late) Done() <-chan struct{} { return l.passed }
+
+func (l late) Err() error {
+	select {
+	case <-l.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// lateWhen returns a context whose deadline passes when something happens.
+func lateWhen(ctx context.Context, happens <-chan struct{}) context.Context {
+	l := late{ctx, make(chan struct{})}
+	go func() { // ends when it has happened
+		<-happens
+		close(l.passed)
+	}()
+	return l
+}
+
+// refuse lists an instance where nobody listens: at the end of a connection to somebody else, so that nobody is given the port meanwhile.
 func refuse(t *testing.T, r *registry, id string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	register(t, r, instance{ID: id}, l.Addr(), nil)
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	there, err := l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { there.Close() })
+	register(t, r, instance{ID: id}, c.LocalAddr(), nil)
 }
 
 // inOrder chooses the candidate that comes first by id, and notes how many requests it has.
@@ -379,10 +425,7 @@ func TestWhatCounts(t *testing.T) {
 	plain := func(c *http.Client) {
 		_, _, _ = do(c, request(ctx, http.MethodPost, "http://mail/", strings.NewReader("text")))
 	}
-	hang := func(_ http.ResponseWriter, req *http.Request) {
-		_, _ = io.Copy(io.Discard, req.Body)
-		<-req.Context().Done()
-	}
+	hang, asked := hangs()
 	cut := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = w.Write([]byte("half"))
@@ -401,18 +444,22 @@ func TestWhatCounts(t *testing.T) {
 		"gateway, tried again": {answers(502), func(c *http.Client) { mustGet(t, c) }, true},
 		"given up, with a cause": {hang, func(c *http.Client) {
 			short, end := context.WithCancelCause(ctx)
-			time.AfterFunc(20*time.Millisecond, func() { end(errors.New("no more need")) })
+			go func() { // ends when the instance was asked
+				<-asked
+				end(errors.New("no more need"))
+			}()
 			_, _, _ = do(c, request(short, "GET", "http://mail/", nil))
 		}, false},
 		"given up": {hang, func(c *http.Client) {
 			short, end := context.WithCancel(ctx)
-			time.AfterFunc(20*time.Millisecond, end)
+			go func() { // ends when the instance was asked
+				<-asked
+				end()
+			}()
 			_, _, _ = do(c, request(short, "GET", "http://mail/", nil))
 		}, false},
 		"too late": {hang, func(c *http.Client) {
-			short, end := context.WithTimeout(ctx, 50*time.Millisecond)
-			defer end()
-			_, _, _ = do(c, request(short, "GET", "http://mail/", nil))
+			_, _, _ = do(c, request(lateWhen(ctx, asked), "GET", "http://mail/", nil))
 		}, true},
 		"bad header": {echo("a"), func(c *http.Client) {
 			plain(c)
@@ -462,29 +509,81 @@ type badReader struct{}
 
 func (badReader) Read([]byte) (int, error) { return 0, errors.New("the disk is broken") }
 
-// Instances are drained and replaced while requests are made, and no request fails.
+// Instances are drained and replaced while requests are made, and no request fails. In virtual time, since whoever is not told in the time
+// that an instance waits comes too late.
 func TestDrain(t *testing.T) {
-	e := ensembletest.Start(t, 1, nil)
-	r := registryOf(e.Connect(t))
-	type one struct {
-		server *httptest.Server
-		listed *discovery.Registration[struct{}]
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		r := registryOf(e.Connect(t))
+		type one struct {
+			server *http.Server
+			listed *discovery.Registration[struct{}]
+		}
+		var n wires
+		start := func(id int) one {
+			s, l := &http.Server{Handler: echo(fmt.Sprint(id))}, n.listen(id)
+			go s.Serve(l) // ends when the server is closed
+			t.Cleanup(func() { s.Close() })
+			return one{s, register(t, r, instance{ID: fmt.Sprint(id)}, l.Addr(), &discovery.RegisterOptions{Drain: 100 * time.Millisecond})}
+		}
+		fleet := []one{start(0), start(1)}
+		base := &http.Transport{DialContext: n.dial}
+		defer base.CloseIdleConnections()
+		c := connect(t, registryOf(e.Connect(t)), &transport.Options{Base: base})
+		_, requests := load(t, c, func(err error) { t.Error(err) })
+		for i := range 6 {
+			old := fleet[0]
+			fleet = append(fleet[1:], start(i+2))
+			require.NoError(t, old.listed.Close(t.Context()))
+			require.NoError(t, old.server.Shutdown(t.Context()))
+		}
+		require.Greater(t, requests(), int64(100))
+	})
+}
+
+// wires are a network in memory, with an address for each number. The zero value has nobody on it.
+type wires struct{ all sync.Map } // address: *wire
+
+// wire is the listener at an address.
+type wire struct {
+	addr   *net.TCPAddr
+	calls  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (n *wires) listen(number int) *wire {
+	w := &wire{addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1 + number}, calls: make(chan net.Conn), closed: make(chan struct{})}
+	n.all.Store(w.addr.String(), w)
+	return w
+}
+
+func (n *wires) dial(_ context.Context, network, addr string) (net.Conn, error) {
+	if w, ok := n.all.Load(addr); ok {
+		ours, theirs := net.Pipe()
+		select {
+		case w.(*wire).calls <- theirs:
+			return ours, nil
+		case <-w.(*wire).closed:
+		}
 	}
-	start := func(n int) one {
-		s := httptest.NewServer(echo(fmt.Sprint(n)))
-		t.Cleanup(s.Close)
-		return one{s, register(t, r, instance{ID: fmt.Sprint(n)}, s.Listener.Addr(), &discovery.RegisterOptions{Drain: 100 * time.Millisecond})}
+	return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("refused")}
+}
+
+func (w *wire) Accept() (net.Conn, error) {
+	select {
+	case c := <-w.calls:
+		return c, nil
+	case <-w.closed:
+		return nil, net.ErrClosed
 	}
-	fleet := []one{start(0), start(1)}
-	c := connect(t, registryOf(e.Connect(t)), nil)
-	_, requests := load(t, c, func(err error) { t.Error(err) })
-	for n := range 6 {
-		old := fleet[0]
-		fleet = append(fleet[1:], start(n+2))
-		require.NoError(t, old.listed.Close(t.Context()))
-		require.NoError(t, old.server.Config.Shutdown(t.Context()))
-	}
-	require.Greater(t, requests(), int64(100))
+}
+
+func (w *wire) Addr() net.Addr { return w.addr }
+
+func (w *wire) Close() error {
+	w.once.Do(func() { close(w.closed) })
+	return nil
 }
 
 // An instance dies and stays listed: of the requests that may not be repeated no more fail than it had, and of the others none.
