@@ -137,7 +137,7 @@ var house = []room{
 	{name: "recipes/discovery/health", why: "a check asks the instance, and knows nothing of where it is listed"},
 	{name: "recipes/discovery/choose", may: recipes("discovery"), why: "who chooses knows who there is"},
 	{name: "recipes/discovery/catalog", may: []string{"client", "recipes/discovery"}, why: "a door to HTTP, on discovery"},
-	{name: "recipes/discovery/promsd", may: []string{"recipes/discovery"}, why: "a door to Prometheus, on discovery"},
+	{name: "recipes/discovery/promsd", may: []string{"client", "recipes/discovery"}, why: "a door to Prometheus, on discovery"},
 	{name: "recipes/discovery/transport", may: recipes("discovery", "discovery/choose"), why: "a door from HTTP, on discovery, and who chooses"},
 	{name: "recipes/discovery/grpcresolver", may: []string{"client", "recipes/discovery"}, beyond: []string{"github.com/cenkalti/backoff/v4", "google.golang.org/grpc"}, why: "a door to gRPC, on discovery"},
 	{name: "integration/...", may: append(public, "ensemble/ensembletest/proxy", "ensemble/ensembletest/history", "ensemble/ensembletest/conformance"), beyond: []string{"github.com/cenkalti/backoff/v4", "github.com/go-zookeeper/zk"}, why: "black box: public packages only"},

@@ -47,6 +47,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bellwether-zk/bellwether/client"
 	"github.com/bellwether-zk/bellwether/recipes/discovery"
 )
 
@@ -60,8 +61,8 @@ type Options struct {
 
 // New makes a handler that lists the instances of all services of a registry, or of those that a request names in its query, as service=mail. All
 // are listed whatever their status is, as one that is not ready for requests is watched, too; an instance that cannot be read, or has no
-// address, is not. When the servers do not answer the handler does with 503, and Prometheus keeps the targets it has. Each request asks the
-// servers for the names and for each instance.
+// address, is not. A name that no service can have is answered with 400, and what the servers did not say with 503; Prometheus then keeps the
+// targets it has. Each request asks the servers for the names and for each instance.
 func New[T any](services *discovery.Registry[T], opts *Options) http.Handler {
 	l := &lister[T]{services: services}
 	if opts != nil {
@@ -95,7 +96,11 @@ func (l *lister[T]) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), l.Timeout)
 	defer cancel()
 	targets, err := l.targets(ctx, req.URL.Query()["service"])
-	if err != nil {
+	switch {
+	case errors.Is(err, client.ErrBadArguments), errors.Is(err, client.ErrInvalidPath): // no name of anything
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	case err != nil:
 		l.Logger.Warn("services could not be read", "error", err)
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return

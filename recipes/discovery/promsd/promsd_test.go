@@ -75,6 +75,11 @@ func TestTargets(t *testing.T) {
 		require.Equal(t, []group{web, one, two}, ask(t, h, "?service=web&service=mail"))
 		require.Empty(t, ask(t, h, "?service=none"))
 
+		for _, name := range []string{"", "a/b", "/", ".", "..", "mail%00", "mail&service=a/b"} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/sd?service="+name, nil))
+			require.Equal(t, http.StatusBadRequest, w.Code, "no service is called %q", name)
+		}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/sd", nil))
 		require.Equal(t, http.StatusMethodNotAllowed, w.Code)
