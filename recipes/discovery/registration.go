@@ -174,8 +174,22 @@ func (g *Registration[T]) prepare() (err error) {
 	if g.instance.Type == Permanent && g.opts.Check != nil {
 		return fmt.Errorf("%w: a permanent instance with a check", client.ErrBadArguments)
 	}
-	_, err = g.registry.client.Intent(client.CreateOp(g.path, g.data, nil))
-	return err
+	if _, err = g.registry.client.Intent(client.CreateOp(g.path, g.data, nil)); err != nil || g.opts.Check == nil {
+		return err
+	}
+	return g.fits(g.data) // of others it is told when they are sent
+}
+
+// fits fails with client.ErrTooLarge if the client does not send an instance with these data. Nothing is sent: of a request whose context is
+// over its size is judged, and no more.
+func (g *Registration[T]) fits(data []byte) error {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := g.registry.client.Multi(over, client.CreateOp(g.path, data, &client.CreateOptions{ACL: g.registry.acl}))
+	if errors.Is(err, client.ErrTooLarge) {
+		return errors.Unwrap(err)
+	}
+	return nil
 }
 
 // add notes a registration. If there is one with its path, it refuses, or waits for it to be gone if it is closed.
@@ -243,10 +257,15 @@ func (g *Registration[T]) Status() node.Status {
 func (g *Registration[T]) state() (node.Status, <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.statusLocked(), g.changed
+}
+
+// statusLocked returns the status. The caller holds mu.
+func (g *Registration[T]) statusLocked() node.Status {
 	if g.node != nil {
-		return g.node.Status(), g.changed
+		return g.node.Status()
 	}
-	return g.status, g.changed
+	return g.status
 }
 
 // Watch yields the status, and then each other one, the last of those that follow each other quickly. It ends with ctx, or when the instance
@@ -275,7 +294,7 @@ func (g *Registration[T]) Watch(ctx context.Context) iter.Seq[node.Status] {
 // leave name, id and type alone, or Update fails with client.ErrBadArguments. Tags and payload may share memory with what others have
 // been given: edit replaces them, and does not write into them. One Update waits for another. If ctx ends before it is done, it fails with its
 // cause and client.ErrUnknown, and the change is still wished for, unless it had to wait. While the instance is not healthy the change waits
-// for it to be listed, and Update does not. What is more than the client sends fails with client.ErrTooLarge, and changes nothing.
+// for it to be listed, and Update does not. What is more than the client sends fails at once with client.ErrTooLarge, and changes nothing.
 func (g *Registration[T]) Update(ctx context.Context, edit func(*Instance[T])) error {
 	select {
 	case g.turn <- struct{}{}:
@@ -307,6 +326,13 @@ func (g *Registration[T]) change(ctx context.Context, edit func(*Instance[T])) e
 		return g.failed("update", fmt.Errorf("%w: %w", client.ErrBadArguments, err))
 	}
 	g.mu.Lock()
+	if !g.statusLocked().Present { // when it can be sent it is too late to refuse it
+		g.mu.Unlock()
+		if err := g.fits(data); err != nil {
+			return g.failed("update", err)
+		}
+		g.mu.Lock()
+	}
 	old := g.data
 	g.instance, g.data = after, data
 	n := g.node

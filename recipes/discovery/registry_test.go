@@ -646,6 +646,65 @@ func TestTooLarge(t *testing.T) {
 	})
 }
 
+// That is so while the instance is not listed, too: since it is not healthy, its id is taken, or there is no session.
+func TestTooLargeWhileNotListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		r := registryOf(c)
+		refused := func(g *discovery.Registration[string]) {
+			t.Helper()
+			start := time.Now()
+			before := g.Instance()
+			bounded, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			err := g.Update(bounded, func(i *instance) { i.Payload = strings.Repeat("x", client.DefaultMaxFrame) })
+			require.ErrorIs(t, err, client.ErrTooLarge)
+			require.NotErrorIs(t, err, client.ErrUnknown)
+			require.Zero(t, time.Since(start))
+			require.Equal(t, before, g.Instance())
+		}
+		var well atomic.Bool
+		opts := &discovery.RegisterOptions{CheckEvery: time.Second, Check: func(context.Context) error {
+			if well.Load() {
+				return nil
+			}
+			return errors.New("ill")
+		}}
+		huge := mail("one", 1)
+		huge.Payload = strings.Repeat("x", client.DefaultMaxFrame)
+		_, err := r.Register(ctx, huge, opts)
+		require.ErrorIs(t, err, client.ErrTooLarge, "with a check, too")
+		checked := mustRegister(t, r, mail("one", 1), opts)
+		refused(checked)
+		require.NoError(t, checked.Update(ctx, func(i *instance) { i.Port = 2 }))
+		well.Store(true)
+		time.Sleep(10 * time.Second)
+		mustStand(t, other, "one:2")
+
+		ours := mustRegister(t, r, mail("three", 4), nil)
+		_, err = other.Multi(ctx, client.DeleteOp(ours.Path(), client.AnyVersion),
+			client.CreateOp(ours.Path(), nil, &client.CreateOptions{Mode: client.Ephemeral}))
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.ErrorIs(t, ours.Status().Err, node.ErrTaken)
+		refused(ours)
+		require.NoError(t, other.Delete(ctx, ours.Path(), client.AnyVersion))
+		time.Sleep(time.Second)
+
+		f := e.Proxy(c).Lose(proxy.Request(proxy.OpConnect, "").Always())
+		session := c.Session()
+		e.Proxy(c).Drop()
+		<-session.Context().Done()
+		synctest.Wait()
+		refused(ours)
+		f.End()
+		time.Sleep(time.Minute)
+		mustStand(t, other, "one:2, three:4")
+	})
+}
+
 // Who is not up is not drained: Draining would be more than it was.
 func TestOnlyWhoIsUpIsDrained(t *testing.T) {
 	for status, want := range map[discovery.Status]string{
