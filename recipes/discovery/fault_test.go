@@ -48,6 +48,7 @@ func TestDiscoveryAmongFaults(t *testing.T) {
 				}
 			}()
 			w := &world{t: t, r: rand.New(rand.NewPCG(seed, 7)), taken: map[string]bool{}, done: total}
+			w.witness.gone = map[mirrored]time.Time{}
 			w.run()
 		})
 		if t.Failed() {
@@ -55,9 +56,11 @@ func TestDiscoveryAmongFaults(t *testing.T) {
 		}
 	}
 	t.Logf("%v", total)
-	require.Equal(t, 4**faultRuns, total["compared"])
+	require.Equal(t, 5**faultRuns, total["compared"])
 	require.Greater(t, total["listed"], 10**faultRuns)
 	require.Greater(t, total["owned"], 100**faultRuns)
+	require.GreaterOrEqual(t, total["braked"], *faultRuns)
+	require.Greater(t, total["kept"], 50**faultRuns)
 }
 
 // A world is some processes that register, some that watch, and what is done to them.
@@ -70,7 +73,8 @@ type world struct {
 	live     []*process
 	watchers []*watcher
 	clients  []*client.Client // of all, the dead too
-	taken    map[string]bool  // paths where somebody else's node may be
+	witness  witness
+	taken    map[string]bool // paths where somebody else's node may be
 	done     map[string]int
 }
 
@@ -94,6 +98,7 @@ type wish struct {
 type watcher struct {
 	client *client.Client
 	view   *discovery.Service[string]
+	opts   discovery.LookupOptions
 
 	mu      sync.Mutex
 	known   map[string]*discovery.Entry[string]
@@ -113,26 +118,28 @@ func (w *world) run() {
 	for i := range 4 {
 		w.start(i)
 	}
-	for i := range 2 {
+	for i := range brakes {
 		w.look(i)
 	}
 	for range 3 {
 		w.maker = trouble.New(w.e, w.r)
 		for range 12 {
 			w.act()
-			time.Sleep(w.upTo(5 * time.Second))
+			w.pass(w.upTo(5 * time.Second))
 			w.mustOwn()
 		}
 		w.heal()
 		w.compare()
 	}
+	w.lose()
+	w.compare()
 	for _, p := range w.live {
 		require.NoError(t, p.registry.Close(t.Context()))
 		for _, x := range p.wishes {
 			x.held = nil
 		}
 	}
-	time.Sleep(90 * time.Second) // sessions of those who died are over, what was lost is given up, and the slow loop has come to the end
+	w.pass(90 * time.Second) // sessions of those who died are over, what was lost is given up, and the slow loop has come to the end
 	w.compare()
 }
 
@@ -199,11 +206,11 @@ func (w *world) register(p *process, x *wish) {
 
 func (w *world) look(n int) {
 	c := w.connect()
-	view, err := registryOf(c).Lookup(w.t.Context(), "mail", &discovery.LookupOptions{KeepLost: 20 * time.Second})
+	view, err := registryOf(c).Lookup(w.t.Context(), "mail", &brakes[n])
 	require.NoError(w.t, err)
-	x := &watcher{client: c, view: view, known: map[string]*discovery.Entry[string]{}}
+	x := &watcher{client: c, view: view, opts: brakes[n], known: map[string]*discovery.Entry[string]{}}
 	w.watchers = append(w.watchers, x)
-	pause := w.upTo(time.Duration(n)*time.Second + 1) // the second one is slow
+	pause := w.upTo(time.Duration(n%2)*time.Second + 1) // the second one is slow
 	done := make(chan struct{})
 	go func() { // ends with the view
 		defer close(done)
@@ -276,6 +283,20 @@ func (w *world) act() {
 			_, _ = w.admin.Multi(w.soon(), client.DeleteOp(path, client.AnyVersion), client.CreateOp(path, nil, &client.CreateOptions{Mode: client.Ephemeral}))
 			w.taken[path] = true // who had it waits for the end of that
 		}},
+		{"many cut off", func() { // until the network heals
+			for _, p := range w.live {
+				if w.r.IntN(4) > 0 {
+					w.e.CutClient(p.client)
+				}
+			}
+		}},
+		{"many expired", func() {
+			for _, p := range w.live {
+				if w.r.IntN(4) > 0 {
+					_ = w.e.ExpireSession(w.soon(), p.client.Session().ID())
+				}
+			}
+		}},
 		{"expired", func() { _ = w.e.ExpireSession(w.soon(), c.Session().ID()) }},
 		{"foreign", func() {
 			_, _ = w.admin.Create(w.soon(), foreign, []byte("no JSON"), &client.CreateOptions{Parents: client.ContainerParents})
@@ -322,7 +343,7 @@ func (w *world) mustOwn() {
 
 // heal ends all that is wrong.
 func (w *world) heal() {
-	time.Sleep(15 * time.Second) // what was to end by itself has
+	w.pass(15 * time.Second) // what was to end by itself has
 	w.bury()
 	require.NoError(w.t, w.maker.End(w.t.Context()))
 	for what, n := range w.maker.Struck() {
@@ -334,7 +355,7 @@ func (w *world) heal() {
 	for _, p := range w.live {
 		p.ill.Store(false)
 	}
-	time.Sleep(time.Minute) // the bound: pauses between tries, a session that ends, what is kept though it is lost, and a slow loop
+	w.pass(time.Minute) // the bound: pauses between tries, a session that ends, what is kept though it is lost, and a slow loop
 }
 
 // release removes what stands in a registrant's place.
