@@ -296,6 +296,14 @@ func TestDoors(t *testing.T) {
 	}
 }
 
+// A service that registers itself, or looks others up and chooses one, and goes through no door has none in it.
+func TestDiscoveryHasNoDoors(t *testing.T) {
+	for pkg := range dependencies(t, "./recipes/discovery", "./recipes/discovery/choose") {
+		inner, _ := strings.CutPrefix(pkg, module+"/recipes/discovery/")
+		require.NotContains(t, []string{"catalog", "grpcresolver", "health", "promsd", "transport"}, inner)
+	}
+}
+
 // The test itself must be able to fail.
 func TestHeavyIsFound(t *testing.T) {
 	found := dependencies(t, "./ensemble")
