@@ -3,6 +3,7 @@ package choose
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,27 +22,46 @@ func stillOf(ids ...string) (s still) {
 	return s
 }
 
-// Who chooses waits for nobody: while another has the lock instances are chosen by each strategy, by a key and in another's place, and
-// requests are done. What fails needs it.
+// Who chooses waits for nobody: while another has the lock instances are chosen by each strategy, by a key and in another's place, of a part of
+// them, while some are warming, and requests are done. What fails needs it, and what decides about an instance that was ejected.
 func TestPickTakesNoLock(t *testing.T) {
-	for name, strategy := range map[string]Strategy{
-		"round robin": RoundRobin(), "random": Random(), "weighted": Weighted(), "least": LeastOutstanding(), "two": TwoChoices(), "sticky": Sticky(),
+	strategies := map[string]func() Strategy{
+		"round robin": RoundRobin, "random": Random, "weighted": Weighted, "least": LeastOutstanding, "two": TwoChoices, "sticky": Sticky,
+	}
+	for name, opts := range map[string]*Options{
+		"all": nil, "subset": {Subset: 3}, "aperture": {Subset: 3, Index: 1, Of: 4}, "zone": {Zone: "eu"}, "slow start": {SlowStart: time.Hour},
 	} {
-		c := New(stillOf("a", "b", "c"), strategy, nil)
-		defer c.Close()
-		c.mu.Lock()
-		for range 100 {
-			p, err := c.Pick()
-			require.NoError(t, err, name)
-			other, err := c.PickOther(p)
-			require.NoError(t, err, name)
-			keyed, err := c.PickFor("key")
-			require.NoError(t, err, name)
-			p.Done(nil)
-			other.Done(nil)
-			keyed.Done(nil)
+		for of, strategy := range strategies {
+			mustPickWithoutLock(t, name+", "+of, strategy(), opts)
 		}
-		c.mu.Unlock()
+	}
+}
+
+func mustPickWithoutLock(t *testing.T, name string, strategy Strategy, opts *Options) {
+	t.Helper()
+	source := stillOf("a", "b", "c", "d", "e")
+	for _, e := range source[:3] {
+		e.Zone = "eu"
+	}
+	c := New(source, strategy, opts)
+	defer c.Close()
+	if c.opts.SlowStart > 0 {
+		for _, s := range c.slots {
+			s.mode.Store(warming)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for range 100 {
+		p, err := c.Pick()
+		require.NoError(t, err, name)
+		other, err := c.PickOther(p)
+		require.NoError(t, err, name)
+		keyed, err := c.PickFor("key")
+		require.NoError(t, err, name)
+		p.Done(nil)
+		other.Done(nil)
+		keyed.Done(nil)
 	}
 }
 
