@@ -27,8 +27,8 @@ type LookupOptions struct {
 	KeepLost time.Duration
 }
 
-// Service is a view of a service's instances that follows what becomes of them, from Lookup until Close. To read it takes no lock and no
-// round trip. Its methods may be called by many goroutines.
+// Service is a view of a service's instances that follows what becomes of them, from Lookup until Close. To read it takes no round trip, and
+// its instances no lock. Its methods may be called by many goroutines.
 type Service[T any] struct {
 	registry *Registry[T]
 	name     string
