@@ -49,7 +49,8 @@
 // seconds, so that two who want different data at one path leave the servers time for others.
 //
 // It costs one round trip to begin with, a create and a read behind it that sets a watch, and one for each reconnect; a sequential node, whose
-// name has to be known first, and one whose parent is missing take more to begin with. Other data cost a read, a write and a read, and so
+// name has to be known first, and one whose parent is missing take more to begin with. Of many that begin together, see [BeginAll], each costs
+// its read, behind one transaction for up to 128 of them: two round trips. Other data cost a read, a write and a read, and so
 // does what is put right; to close three requests. One with a time to live writes three times in it. There is one watch, on the node.
 //
 // # Looking at it

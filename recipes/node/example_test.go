@@ -85,3 +85,36 @@ func ExampleNode_Watch() {
 	// it is somebody else's
 	// it is there
 }
+
+// All nodes of a process are begun together, and each is kept by itself.
+func ExampleBeginAll() {
+	ctx := context.Background()
+	srv, err := ensemble.Start(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := client.Connect(ctx, srv.ConnectString(), &client.Options{Dialer: srv.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	var wishes []node.Wish
+	for shard := range 100 {
+		wishes = append(wishes, node.Wish{Path: fmt.Sprint("/shards/", shard), Data: []byte("10.0.0.7:25")})
+	}
+	shards, err := node.BeginAll(ctx, c, wishes)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, shard := range shards {
+		defer shard.Close(ctx)
+		if err := shard.Await(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+	names, _, err := c.Children(ctx, "/shards")
+	fmt.Println(len(names), err)
+	// Output: 100 <nil>
+}

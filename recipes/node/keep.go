@@ -34,6 +34,9 @@ func (n *Node) run() {
 		}
 		n.keepIn(s, pauses)
 	}
+	if n.batch != nil {
+		n.batch.leave(n)
+	}
 	if !n.opts.Leave {
 		n.failure = n.remove(context.WithoutCancel(n.life), pauses)
 	}
@@ -203,6 +206,9 @@ func (k *keeper) first(ctx context.Context, data []byte) (s seen, err error) {
 		return k.look(ctx), nil
 	}
 	k.node.tried = true
+	if b := k.node.batch; b != nil && b.join(ctx, k) {
+		return k.look(ctx), nil
+	}
 	var looking sync.WaitGroup
 	looking.Go(func() { s = k.look(ctx) }) // ends with the answer
 	err = k.create(ctx, data)
@@ -257,21 +263,23 @@ func (k *keeper) name(ctx context.Context, data []byte) error {
 }
 
 func (k *keeper) create(ctx context.Context, data []byte) error {
-	o := &client.CreateOptions{Mode: k.mode(), ACL: k.node.opts.ACL, TTL: k.node.opts.TTL, Parents: client.ContainerParents}
+	o := k.node.opts.creation()
+	o.Parents = client.ContainerParents
 	k.node.former[k.session.ID()] = true // even if the answer is lost
 	_, err := k.view.Create(ctx, k.node.path, data, o)
 	return err
 }
 
-func (k *keeper) mode() client.Mode {
+// creation says how the node is created, once it has its name.
+func (o *Options) creation() *client.CreateOptions {
+	c := &client.CreateOptions{Mode: client.Ephemeral, ACL: o.ACL, TTL: o.TTL}
 	switch {
-	case k.node.opts.TTL != 0:
-		return client.PersistentTTL
-	case k.node.opts.Persistent:
-		return client.Persistent
-	default:
-		return client.Ephemeral
+	case o.TTL != 0:
+		c.Mode = client.PersistentTTL
+	case o.Persistent:
+		c.Mode = client.Persistent
 	}
+	return c
 }
 
 // take replaces a node, in one transaction where there is one for it.
@@ -281,7 +289,7 @@ func (k *keeper) take(ctx context.Context, data []byte, version int32) error {
 	}
 	k.node.former[k.session.ID()] = true
 	_, err := k.view.Multi(ctx, client.DeleteOp(k.node.path, version),
-		client.CreateOp(k.node.path, data, &client.CreateOptions{Mode: k.mode(), ACL: k.node.opts.ACL}))
+		client.CreateOp(k.node.path, data, k.node.opts.creation()))
 	return err
 }
 

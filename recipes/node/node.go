@@ -71,7 +71,8 @@ type Node struct {
 	sight   *sight        // how it is seen; nil: not at all
 
 	// Of run alone.
-	tried    bool // to create the node, which is done once without a look at what is there
+	tried    bool   // to create the node, which is done once without a look at what is there
+	batch    *batch // it is to be made in, nil: none
 	repairs  pacer
 	repaired time.Time
 
@@ -111,6 +112,16 @@ func Keep(ctx context.Context, c *client.Client, path string, data []byte, opts 
 // Begin is Keep for who does not wait until the node is there: [Node.Await] does, and [Node.Status] tells. Options.Patience has no meaning then.
 // It fails if the options cannot be meant, or the path. ctx has values, and bounds nothing.
 func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
+	n, err := prepare(c, path, data, opts)
+	if err != nil {
+		return nil, err
+	}
+	n.begin(ctx)
+	return n, nil
+}
+
+// prepare describes a node that is not kept yet.
+func prepare(c *client.Client, path string, data []byte, opts *Options) (*Node, error) {
 	n := &Node{
 		client: c, path: path, data: bytes.Clone(data), wish: 1,
 		removed: make(chan struct{}), changed: make(chan struct{}), former: make(map[int64]bool),
@@ -131,10 +142,14 @@ func Begin(ctx context.Context, c *client.Client, path string, data []byte, opts
 				backoff.WithMultiplier(2), backoff.WithMaxElapsedTime(0))
 		}
 	}
+	return n, nil
+}
+
+// begin begins to keep a node.
+func (n *Node) begin(ctx context.Context) {
 	n.life, n.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	n.sight = n.look()
 	n.running.Go(n.run) // ends with life, or the client
-	return n, nil
 }
 
 // Await returns when the node has the data that were wished for last, which it may have lost again. It fails with ctx's cause and, if there
