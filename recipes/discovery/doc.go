@@ -43,8 +43,9 @@
 //	Close                            Draining, a pause for those who are coming, and then certainly gone
 //	process dies                     gone when the servers end its session; static and permanent instances stay
 //
-// To register costs one round trip, a create and a read behind it that sets a watch; two if the instance is sequential; a reconnect one. Many that
-// are registered at once, as by [Registry.RegisterAll], share the way. Of two processes that claim one id and one address, who comes last has it.
+// To register costs one round trip, a create and a read behind it that sets a watch; two if the instance is sequential; a reconnect one. Of eight
+// and more that [Registry.RegisterAll] registers at once each costs its read, behind one transaction for up to 128 of them: two round trips, or
+// some more if something is in the way. Of two processes that claim one id and one address, who comes last has it.
 //
 // # Lookups
 //

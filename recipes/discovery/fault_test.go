@@ -58,6 +58,7 @@ func TestDiscoveryAmongFaults(t *testing.T) {
 	t.Logf("%v", total)
 	require.Equal(t, 5**faultRuns, total["compared"])
 	require.Greater(t, total["listed"], 10**faultRuns)
+	require.Greater(t, total["together"], 5**faultRuns)
 	require.Greater(t, total["owned"], 100**faultRuns)
 	require.GreaterOrEqual(t, total["braked"], *faultRuns)
 	require.Greater(t, total["kept"], 50**faultRuns)
@@ -177,6 +178,9 @@ func (w *world) start(n int) {
 	for _, x := range p.wishes {
 		w.register(p, x)
 	}
+	if n%2 == 0 {
+		w.registerCrowd(p, n)
+	}
 	if n < len(w.live) {
 		w.live[n] = p
 		return
@@ -201,6 +205,25 @@ func (w *world) register(p *process, x *wish) {
 	held, err := p.registry.Register(w.soon(), x.instance, opts)
 	if err == nil {
 		x.held = held
+	}
+}
+
+// registerCrowd registers enough instances at once for them to go together.
+func (w *world) registerCrowd(p *process, n int) {
+	var all []instance
+	for k := range 8 {
+		all = append(all, instance{
+			Name: "web", ID: fmt.Sprintf("crowd-%d-%d", n, k), Address: fmt.Sprint("host-", n), Port: 100*n + 50 + k, Payload: "0",
+		})
+	}
+	held, err := p.registry.RegisterAll(w.soon(), all, nil)
+	for k, i := range all {
+		x := &wish{instance: i}
+		if err == nil {
+			x.held = held[k]
+			w.done["together"]++
+		}
+		p.wishes = append(p.wishes, x)
 	}
 }
 

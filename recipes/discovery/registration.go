@@ -40,6 +40,7 @@ type Registration[T any] struct {
 	registry *Registry[T]
 	opts     RegisterOptions
 	path     string // of a sequential one without number
+	key      string // in the registry
 
 	life     context.Context // ends with Close
 	end      context.CancelCauseFunc
@@ -71,64 +72,70 @@ type Registration[T any] struct {
 // unless they are sequential: client.ErrNodeExists. A static or permanent one that is there belongs to all who register it, and is
 // overwritten. An instance that the client cannot send is refused: client.ErrTooLarge.
 func (r *Registry[T]) Register(ctx context.Context, i Instance[T], opts *RegisterOptions) (*Registration[T], error) {
-	i.ID = cmp.Or(i.ID, client.NewProtectionID())
-	i.Type = i.kind()
-	if i.Registered.IsZero() {
-		i.Registered = time.Now()
-	}
-	g := &Registration[T]{
-		registry: r, instance: i, done: make(chan struct{}), turn: make(chan struct{}, 1), changed: make(chan struct{}),
-	}
-	if opts != nil {
-		g.opts = *opts
-	}
-	if g.opts.Check != nil {
-		g.status.Err = ErrUnhealthy
-	}
-	g.opts.CheckEvery = cmp.Or(g.opts.CheckEvery, 5*time.Second)
-	g.opts.CheckTimeout = cmp.Or(g.opts.CheckTimeout, 2*time.Second)
-	g.opts.Rise, g.opts.Fall = max(g.opts.Rise, 1), cmp.Or(max(g.opts.Fall, 0), 3)
-	if err := g.prepare(); err != nil {
-		return nil, g.failed("register", err)
-	}
-	g.life, g.end = context.WithCancelCause(telemetry.As(context.WithoutCancel(ctx), telemetry.Discovery, "registration"))
-	g.draining, g.hurry = context.WithCancel(context.WithoutCancel(ctx))
-	if err := r.add(ctx, g); err != nil {
-		g.hurry()
-		return nil, g.failed("register", err)
-	}
-	if g.opts.Check != nil {
-		g.running.Go(g.run)  // ends with life
-		g.running.Go(g.mind) // ends with life, and ends it with the client
-		return g, nil
-	}
-	n, err := g.list()
+	g, err := r.prepare(ctx, i, opts)
 	if err != nil {
-		g.hurry()
-		r.drop(g)
-		g.end(err)
-		close(g.done)
 		return nil, err
 	}
-	g.running.Go(g.run) // ends with life, or the client
-	if err := n.Await(ctx); err != nil {
-		r.undo(ctx, []*Registration[T]{g})
+	if err := r.register(ctx, g); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// RegisterAll registers several instances, such as all services of a process, and returns when all are listed, in their order. They go the way
-// to the servers together, and it takes about as long as one. With a Check it returns at once. If one cannot be registered, for reasons that
-// Register tells, RegisterAll fails with the first failure, or with all when ctx has ended; those that were listed are closed, without a drain.
+// register does what Register does with a registration that is prepared.
+func (r *Registry[T]) register(ctx context.Context, g *Registration[T]) error {
+	if err := r.add(ctx, g); err != nil {
+		err = g.failed("register", err)
+		g.abandon(err)
+		return err
+	}
+	if g.opts.Check != nil {
+		g.running.Go(g.run)  // ends with life
+		g.running.Go(g.mind) // ends with life, and ends it with the client
+		return nil
+	}
+	n, err := g.list()
+	if err != nil {
+		g.abandon(err)
+		return err
+	}
+	g.running.Go(g.run) // ends with life, or the client
+	if err := n.Await(ctx); err != nil {
+		r.undo(ctx, []*Registration[T]{g})
+		return err
+	}
+	return nil
+}
+
+// RegisterAll registers several instances, such as all services of a process, and returns when all are listed, in their order. A few go to the
+// servers together, in one round trip; many are made in few transactions, see node.BeginAll, in two, which costs the servers less. One that is
+// in the way of its transaction keeps none of the others from being listed. With a Check it returns at once. If one cannot be registered, for
+// reasons that Register tells, RegisterAll fails with the first failure, or with all when ctx has ended; those that were listed are closed,
+// without a drain. Nothing is begun if that can be told before.
 func (r *Registry[T]) RegisterAll(ctx context.Context, instances []Instance[T], opts *RegisterOptions) ([]*Registration[T], error) {
+	all := make([]*Registration[T], len(instances))
+	for i, instance := range instances {
+		g, err := r.prepare(ctx, instance, opts)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = g
+	}
 	waiting, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	all, errs := make([]*Registration[T], len(instances)), make([]error, len(instances))
+	nodes, err := r.beginAll(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(all))
 	var registering sync.WaitGroup
-	for i, instance := range instances {
+	for i, g := range all {
 		registering.Go(func() { // ends when it is listed, with ctx, or when another fails
-			all[i], errs[i] = r.Register(waiting, instance, opts)
+			if nodes[i] != nil {
+				errs[i] = nodes[i].Await(waiting)
+			} else {
+				errs[i] = r.register(waiting, g)
+			}
 			if errs[i] != nil {
 				fail(errs[i])
 			}
@@ -144,6 +151,46 @@ func (r *Registry[T]) RegisterAll(ctx context.Context, instances []Instance[T], 
 		failure = context.Cause(waiting) // the others are its consequences
 	}
 	return nil, failure
+}
+
+// beginAll begins to keep the nodes of registrations, together, and returns them; nil for one that has a check, or that another registration
+// of its path is in the way of.
+func (r *Registry[T]) beginAll(ctx context.Context, all []*Registration[T]) ([]*node.Node, error) {
+	var wishes []node.Wish
+	var whose []int
+	for i, g := range all {
+		if g.opts.Check == nil && r.claim(g) == nil {
+			wishes, whose = append(wishes, g.wish()), append(whose, i)
+		}
+	}
+	begun, err := node.BeginAll(telemetry.As(ctx, telemetry.Discovery, registration), r.client, wishes)
+	if err != nil {
+		for _, i := range whose {
+			all[i].abandon(err)
+		}
+		return nil, err
+	}
+	nodes := make([]*node.Node, len(all))
+	for k, i := range whose {
+		g, n := all[i], begun[k]
+		g.mu.Lock()
+		g.holdLocked(n)
+		g.mu.Unlock()
+		g.running.Go(g.run) // ends with life, or the client
+		nodes[i] = n
+	}
+	return nodes, nil
+}
+
+// registration is how one is called in spans and metrics.
+const registration = "registration"
+
+// abandon ends a registration that was never listed.
+func (g *Registration[T]) abandon(why error) {
+	g.hurry()
+	g.registry.drop(g)
+	g.end(why)
+	close(g.done)
 }
 
 // undo closes those that were registered for nothing.
@@ -163,8 +210,37 @@ func (r *Registry[T]) undo(ctx context.Context, some []*Registration[T]) {
 // cleanup bounds how long it is waited for removals that go on in the background.
 const cleanup = 5 * time.Second
 
-// prepare finds out what can be found out before anything is sent.
-func (g *Registration[T]) prepare() (err error) {
+// prepare describes a registration, and finds out what can be found out before anything is sent.
+func (r *Registry[T]) prepare(ctx context.Context, i Instance[T], opts *RegisterOptions) (*Registration[T], error) {
+	i.ID = cmp.Or(i.ID, client.NewProtectionID())
+	i.Type = i.kind()
+	if i.Registered.IsZero() {
+		i.Registered = time.Now()
+	}
+	g := &Registration[T]{
+		registry: r, instance: i, done: make(chan struct{}), turn: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+	if opts != nil {
+		g.opts = *opts
+	}
+	if g.opts.Check != nil {
+		g.status.Err = ErrUnhealthy
+	}
+	g.opts.CheckEvery = cmp.Or(g.opts.CheckEvery, 5*time.Second)
+	g.opts.CheckTimeout = cmp.Or(g.opts.CheckTimeout, 2*time.Second)
+	g.opts.Rise, g.opts.Fall = max(g.opts.Rise, 1), cmp.Or(max(g.opts.Fall, 0), 3)
+	if err := g.examine(); err != nil {
+		return nil, g.failed("register", err)
+	}
+	if g.key = g.path; i.Type == DynamicSequential {
+		g.key += "/" + client.NewProtectionID() // they do not meet
+	}
+	g.life, g.end = context.WithCancelCause(telemetry.As(context.WithoutCancel(ctx), telemetry.Discovery, registration))
+	g.draining, g.hurry = context.WithCancel(context.WithoutCancel(ctx))
+	return g, nil
+}
+
+func (g *Registration[T]) examine() (err error) {
 	if g.path, err = g.registry.path(g.instance.Name, g.instance.ID); err != nil {
 		return err
 	}
@@ -194,20 +270,12 @@ func (g *Registration[T]) fits(data []byte) error {
 
 // add notes a registration. If there is one with its path, it refuses, or waits for it to be gone if it is closed.
 func (r *Registry[T]) add(ctx context.Context, g *Registration[T]) error {
-	key := g.path
-	if g.instance.Type == DynamicSequential {
-		key += "/" + client.NewProtectionID() // they do not meet
-	}
 	for {
-		r.mu.Lock()
-		there := r.registered[key]
-		if there == nil {
-			r.registered[key] = g
-			r.mu.Unlock()
+		there := r.claim(g)
+		switch {
+		case there == nil:
 			return nil
-		}
-		r.mu.Unlock()
-		if there.life.Err() == nil {
+		case there.life.Err() == nil:
 			return fmt.Errorf("%w: registered by this registry already", client.ErrNodeExists)
 		}
 		select {
@@ -218,13 +286,21 @@ func (r *Registry[T]) add(ctx context.Context, g *Registration[T]) error {
 	}
 }
 
+// claim notes a registration, unless there is one with its path, which it returns.
+func (r *Registry[T]) claim(g *Registration[T]) (there *Registration[T]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if there = r.registered[g.key]; there == nil {
+		r.registered[g.key] = g
+	}
+	return there
+}
+
 func (r *Registry[T]) drop(g *Registration[T]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for key, one := range r.registered {
-		if one == g {
-			delete(r.registered, key)
-		}
+	if r.registered[g.key] == g {
+		delete(r.registered, g.key)
 	}
 }
 
@@ -487,6 +563,19 @@ var errSlow = errors.New("the check takes too long")
 
 // list has the instance's node kept.
 func (g *Registration[T]) list() (*node.Node, error) {
+	w := g.wish()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n, err := node.Begin(g.life, g.registry.client, w.Path, g.data, w.Options)
+	if err != nil {
+		return nil, err
+	}
+	g.holdLocked(n)
+	return n, nil
+}
+
+// wish says how the instance's node is to be kept. While the node is not, it is for run alone, and before that for who registers.
+func (g *Registration[T]) wish() node.Wish {
 	o := &node.Options{ACL: g.registry.acl}
 	if !g.listed { // who was here before is replaced once, and then has the right to come back
 		g.listed, o.Succeeds = true, g.succeeds
@@ -501,13 +590,13 @@ func (g *Registration[T]) list() (*node.Node, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n, err := node.Begin(g.life, g.registry.client, g.path, g.data, o)
-	if err != nil {
-		return nil, err
-	}
+	return node.Wish{Path: g.path, Data: g.data, Options: o}
+}
+
+// holdLocked notes the node that is kept. The caller holds mu.
+func (g *Registration[T]) holdLocked(n *node.Node) {
 	g.node = n
 	g.running.Go(func() { g.follow(n) }) // ends with the node
-	return n, nil
 }
 
 // succeeds tells whether what is in a node is a former life of this instance.

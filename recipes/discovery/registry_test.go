@@ -528,7 +528,7 @@ func TestRegisterAll(t *testing.T) {
 
 		_, err = r.RegisterAll(t.Context(), []instance{mail("d", 5), mail("first", 6), mail("e", 7)}, &discovery.RegisterOptions{Drain: time.Hour})
 		require.ErrorIs(t, err, client.ErrNodeExists, "there is one of this registry")
-		require.Less(t, time.Since(start), time.Minute)
+		require.Less(t, time.Since(start), 2*time.Second, "nobody is waited for who was never noted")
 		mustStand(t, other, "a:2, b:3, c:4, first:1")
 
 		theirs := mail("taken", 8)
@@ -540,6 +540,142 @@ func TestRegisterAll(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorIs(t, err, node.ErrTaken)
 		mustStand(t, other, "a:2, b:3, c:4, first:1, taken:8")
+	})
+}
+
+func mails(count int) (all []instance) {
+	for i := range count {
+		all = append(all, mail(fmt.Sprintf("%03d", i), i+1))
+	}
+	return all
+}
+
+// Many are registered with a request for each and few transactions, and in two round trips; also if there is no directory, in some more.
+func TestRegisterMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 3, nil)
+		c := e.Connect(t)
+		const way = 20 * time.Millisecond
+		e.DelayClient(c, way)
+		seen := e.Record()
+		defer seen.Stop()
+		asked := func() map[string]int {
+			time.Sleep(time.Second)
+			ops := map[string]int{}
+			for _, o := range seen.Operations(ensembletest.Match{Session: c.Session().ID()}) {
+				ops[o.Op]++
+			}
+			seen.Reset()
+			return ops
+		}
+		r := registryOf(c)
+		register := func() []*discovery.Registration[string] {
+			all, err := r.RegisterAll(t.Context(), mails(300), nil)
+			require.NoError(t, err)
+			for i, g := range all {
+				require.True(t, g.Status().Present)
+				require.Equal(t, i+1, g.Instance().Port)
+			}
+			return all
+		}
+		for _, g := range register() { // without a directory
+			_ = g.Close(t.Context())
+		}
+		mustRegister(t, r, mail("first", 1), nil)
+		asked()
+		start := time.Now()
+		all := register()
+		require.Equal(t, 2, int(time.Since(start)/(2*way)))
+		require.Equal(t, map[string]int{"multi": 3, "getData": 300}, asked())
+		made := map[int64]bool{}
+		for _, g := range all {
+			made[g.Status().Czxid] = true
+		}
+		require.Len(t, made, 3)
+		require.NoError(t, r.Close(t.Context()))
+		mustStand(t, c, "")
+	})
+}
+
+// One of many that cannot be registered at once is waited for, and keeps nobody else from being listed; in the end it is all or none.
+func TestRegisterManyAndOneWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		r := registryOf(c)
+		many := mails(20)
+		draining := mustRegister(t, r, many[7], &discovery.RegisterOptions{Drain: time.Minute})
+		go func() { _ = draining.Close(t.Context()) }() // ends when it is gone
+		synctest.Wait()
+		start := time.Now()
+		type outcome struct {
+			all []*discovery.Registration[string]
+			err error
+		}
+		done := make(chan outcome)
+		go func() { // ends when the one that drains is gone
+			all, err := r.RegisterAll(t.Context(), many, nil)
+			done <- outcome{all, err}
+		}()
+		time.Sleep(time.Second)
+		listed, err := registryOf(other).Inspect(t.Context(), "mail")
+		require.NoError(t, err)
+		require.Len(t, listed, 20, "the one that drains is among them")
+		o := <-done
+		require.NoError(t, o.err)
+		require.Equal(t, time.Minute, time.Since(start).Round(time.Second))
+		for _, g := range o.all {
+			require.True(t, g.Status().Present)
+		}
+
+		mustRegister(t, registryOf(other), mail("theirs", 1), nil)
+		more := []instance{mail("theirs", 2)}
+		for i := range 20 {
+			more = append(more, mail(fmt.Sprint("more-", i), i))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = r.RegisterAll(ctx, more, nil)
+		require.ErrorIs(t, err, node.ErrTaken)
+		listed, err = registryOf(other).Inspect(t.Context(), "mail")
+		require.NoError(t, err)
+		require.Len(t, listed, 21)
+
+		seen := e.Record()
+		_, err = r.RegisterAll(t.Context(), append(more[1:], mail("a/b", 1)), nil)
+		require.ErrorIs(t, err, client.ErrBadArguments)
+		time.Sleep(time.Minute)
+		require.Empty(t, seen.Operations(ensembletest.Match{}), "nothing was begun")
+		seen.Stop()
+		require.NoError(t, r.Close(t.Context()))
+		mustStand(t, other, "theirs:1")
+	})
+}
+
+// With a check those that are registered at once are listed when it says so, and RegisterAll waits for none.
+func TestRegisterManyWithACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		r := registryOf(e.Connect(t))
+		var ill atomic.Bool
+		ill.Store(true)
+		start := time.Now()
+		all, err := r.RegisterAll(t.Context(), mails(20), &discovery.RegisterOptions{Check: func(context.Context) error {
+			if ill.Load() {
+				return errors.New("ill")
+			}
+			return nil
+		}})
+		require.NoError(t, err)
+		require.Zero(t, time.Since(start))
+		time.Sleep(time.Second)
+		mustStand(t, r.Client(), "")
+		ill.Store(false)
+		time.Sleep(time.Minute)
+		for _, g := range all {
+			require.True(t, g.Status().Present)
+		}
+		require.NoError(t, r.Close(t.Context()))
 	})
 }
 
