@@ -783,6 +783,7 @@ func TestCost(t *testing.T) {
 			return ops
 		}
 		require.NoError(t, mustLead(t, election(clients[0], "")).Resign(t.Context())) // the directory is there, the session kept
+		synctest.Wait()                                                               // nobody is about to look at the node that was
 		r := srv.Record()
 		term := mustLead(t, election(clients[0], ""))
 		synctest.Wait()
