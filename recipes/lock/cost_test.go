@@ -57,6 +57,7 @@ func TestCostOfASemaphore(t *testing.T) {
 		a, b := e.Connect(t), e.Connect(t)
 		s := lock.NewSemaphore(a, path, 2, nil)
 		require.NoError(t, mustAcquire(t, s, 1).Release(t.Context())) // now there are directories
+		synctest.Wait()
 		r := e.Record()
 		h := mustAcquire(t, s, 1)
 		asks := asked(r, a)
