@@ -355,9 +355,7 @@ func (m *Cache) current(at time.Time) {
 	default:
 		close(m.ready)
 	}
-	switch m.client.State() {
-	case client.StateReadOnly, // the others may go on without this server
-		client.StateSuspended, client.StateLost: // all was read, and then the connection went, of which suspect may have told already
+	if doubtful(m.client.State()) { // all was read, and then the connection went, of which suspect may have told already
 		m.doubt(at)
 		return
 	}
@@ -379,15 +377,20 @@ func (m *Cache) trusted() {
 // read again.
 func (m *Cache) suspect(ctx context.Context) {
 	for change := range m.client.States(ctx) {
-		switch change.State {
-		case client.StateSuspended, client.StateLost, client.StateReadOnly:
-			m.mu.Lock()
-			if change.At.After(m.currentAt) {
-				m.doubt(change.At)
-			}
-			m.mu.Unlock()
+		if !doubtful(change.State) {
+			continue
 		}
+		m.mu.Lock()
+		if change.At.After(m.currentAt) || doubtful(m.client.State()) { // it may have gone at the very moment when all was read
+			m.doubt(change.At)
+		}
+		m.mu.Unlock()
 	}
+}
+
+// doubtful tells whether changes may be missed: there is no connection, or the others may go on without the server that it is to.
+func doubtful(s client.State) bool {
+	return s == client.StateSuspended || s == client.StateLost || s == client.StateReadOnly
 }
 
 // doubt makes the mirror stale, if it is not. One that has not been current yet is counted once all of it was read.
