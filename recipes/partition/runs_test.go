@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -44,7 +43,7 @@ func TestPartsInTrouble(t *testing.T) {
 	for i := range *runs {
 		r := &trial{
 			Rand: rand.New(rand.NewPCG(first+uint64(i), 0)), seed: first + uint64(i),
-			last: map[string]*turn{}, forced: map[*partition.Part]bool{},
+			last: map[string]*turn{}, removed: map[*partition.Part]bool{}, expired: map[int64]bool{},
 		}
 		synctest.Test(t, func(t *testing.T) {
 			r.t = t
@@ -71,9 +70,10 @@ type trial struct {
 	seed uint64
 	e    *ensembletest.Ensemble
 
-	mu     sync.Mutex
-	last   map[string]*turn         // the last owner of each part
-	forced map[*partition.Part]bool // the node was removed, or the session ended, by somebody else: nobody can know before
+	mu      sync.Mutex
+	last    map[string]*turn         // the last owner of each part
+	removed map[*partition.Part]bool // by somebody else: nobody can know before
+	expired map[int64]bool           // sessions that somebody else ended, in which a part may still be got from a server that lags
 	tally
 }
 
@@ -101,12 +101,16 @@ func (r *trial) enter(id string, part *partition.Part) *turn {
 		default:
 		}
 		cause := context.Cause(before.part.Context())
+		if !over && r.expired[part.Session().ID()] { // what its server did not know yet
+			return now
+		}
+		forced := r.removed[before.part] || r.expired[before.part.Session().ID()]
 		switch {
-		case !over && !r.forced[before.part]:
+		case !over && !forced:
 			r.t.Errorf("seed %d: %s gets %s while %s has it", r.seed, id, part.Name(), before.id)
 		case before.inside && before.id == id:
 			r.t.Errorf("seed %d: %s gets %s before it has let go", r.seed, id, part.Name())
-		case before.inside && errors.Is(cause, partition.ErrMoved) && before.part.Session().Err() == nil && !r.forced[before.part]:
+		case before.inside && errors.Is(cause, partition.ErrMoved) && before.part.Session().Err() == nil && !forced:
 			r.t.Errorf("seed %d: %s gets %s before %s has let go", r.seed, id, part.Name(), before.id)
 		case part.Token() <= before.part.Token():
 			r.t.Errorf("seed %d: token %d of %s after %d", r.seed, part.Token(), part.Name(), before.part.Token())
@@ -285,37 +289,51 @@ func (m *mover) own(part *partition.Part, r *rand.Rand) {
 	}
 }
 
-// force does something to one who has a part that ends its parts without its knowledge.
-func (r *trial) force(what func(part *partition.Part), all bool) {
-	r.mu.Lock()
-	var victim *partition.Part
+// victim returns a part whose owner is to lose it without its knowledge, nil if nobody has one: its node, or all of its session. The caller
+// holds mu.
+func (r *trial) victim() (victim *partition.Part) {
 	for _, name := range parts {
 		if turn := r.last[name]; turn != nil && turn.part.Context().Err() == nil && (victim == nil || r.IntN(3) == 0) {
 			victim = turn.part
 		}
 	}
-	for turn := range maps.Values(r.last) {
-		if victim != nil && (turn.part == victim || all && turn.part.Session() == victim.Session()) {
-			r.forced[turn.part] = true
-		}
+	return victim
+}
+
+func (r *trial) expire(ctx context.Context) (done bool) {
+	r.mu.Lock()
+	victim := r.victim()
+	if victim == nil {
+		r.mu.Unlock()
+		return false
+	}
+	id := victim.Session().ID()
+	r.expired[id] = true
+	r.mu.Unlock()
+	err := r.e.ExpireSession(ctx, id)
+	if errors.Is(err, ensembletest.ErrNoLeader) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.expired, id)
+	}
+	return err == nil
+}
+
+func (r *trial) remove(ctx context.Context, admin *client.Client) (done bool) {
+	r.mu.Lock()
+	victim := r.victim()
+	if victim != nil {
+		r.removed[victim] = true
 	}
 	r.mu.Unlock()
-	if victim != nil {
-		what(victim)
-	}
+	return victim != nil && admin.Delete(ctx, victim.Path(), client.AnyVersion) == nil
 }
 
 // trouble is all that can break, and what others do to owners.
 func (r *trial) trouble(admin *client.Client) *trouble.Maker {
 	m := trouble.New(r.e, r.Rand)
-	m.Also("expired", func(ctx context.Context) (done bool) {
-		r.force(func(part *partition.Part) { done = r.e.ExpireSession(ctx, part.Session().ID()) == nil }, true)
-		return done
-	})
-	m.Also("removed", func(ctx context.Context) (done bool) {
-		r.force(func(part *partition.Part) { done = admin.Delete(ctx, part.Path(), client.AnyVersion) == nil }, false)
-		return done
-	})
+	m.Also("expired", r.expire)
+	m.Also("removed", func(ctx context.Context) bool { return r.remove(ctx, admin) })
 	m.Also("foreign child", func(ctx context.Context) bool {
 		_, err := admin.Create(ctx, path+"/locks/p0/foreign", nil, nil)
 		if errors.Is(err, client.ErrNodeExists) { // else no directory would ever be swept
