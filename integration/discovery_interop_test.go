@@ -5,6 +5,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ func TestDiscoveryWithCurator(t *testing.T) {
 					base := "/services/" + form
 					curator := startCuratorProgram(t, command, server, base, form)
 					curatorFindsOurs(t, curator, c, base)
+					curatorFindsMany(t, curator, c, base)
 					weFindCurators(t, curator, c, base)
 					theBytesAreCurators(t, curator, c, base, form)
 				})
@@ -108,6 +110,31 @@ func curatorFindsOurs(t *testing.T, curator *curatorContender, c *bwclient.Clien
 	mustBe(first)
 	require.NoError(t, one.Close(ctx))
 	mustBe("")
+}
+
+// Many that we register at once are made in few transactions, on Apache's servers as on ours, and Curator finds all of them.
+func curatorFindsMany(t *testing.T, curator *curatorContender, c *bwclient.Client, base string) {
+	ctx := t.Context()
+	many := make([]discovery.Instance[any], 40)
+	for i := range many {
+		many[i] = discovery.Instance[any]{Name: "many", ID: fmt.Sprint(i), Address: "10.0.0.7", Port: 1000 + i}
+	}
+	all, err := discovery.NewRegistry[any](c, base, nil).RegisterAll(ctx, many, nil)
+	require.NoError(t, err)
+	made := map[int64]bool{}
+	for _, g := range all {
+		_, stat, err := c.Get(ctx, g.Path())
+		require.NoError(t, err)
+		made[stat.Czxid] = true
+	}
+	require.Len(t, made, 2, "one with the directory, and the others together")
+	found, err := curator.ask("query many")
+	require.NoError(t, err)
+	require.Len(t, strings.Split(found, ", "), len(many))
+	for _, g := range all {
+		require.NoError(t, g.Close(ctx))
+	}
+	curator.mustAnswer(t, "query many", "")
 }
 
 // curators are the kinds of payloads that Registrant has, and what they are for us.
