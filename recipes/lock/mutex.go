@@ -50,8 +50,8 @@ func (m *Mutex) Lock(ctx context.Context) (*Hold, error) {
 }
 
 // TryLock returns a Hold if nobody holds the lock or waits for it, and ErrHeld otherwise. It does not stand in line, but waits
-// for the servers' answers, and for a session if there is none; one that ends meanwhile makes it fail with client.ErrSessionExpired. It may
-// fail because of another TryLock that is failing at the same time.
+// for the servers' answers, and for a session if there is none; one that ends meanwhile makes it fail with client.ErrSessionExpired, and
+// somebody who removes its node meanwhile with ErrRemoved. It may fail because of another TryLock that is failing at the same time.
 func (m *Mutex) TryLock(ctx context.Context) (*Hold, error) {
 	h, err := m.line.tryLock(ctx, m.kind)
 	if err != nil {

@@ -138,6 +138,31 @@ func TestTryLock(t *testing.T) {
 	})
 }
 
+// A try whose node somebody else removes is over.
+func TestTryLockIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ensembletest.Start(t, 1, nil)
+		c, other := e.Connect(t), e.Connect(t)
+		e.DelayClient(c, 20*time.Millisecond)
+		var removing sync.WaitGroup
+		removing.Go(func() { // ends when it has removed it
+			for {
+				names, _, _ := other.Children(t.Context(), "/lock")
+				if len(names) > 0 {
+					if err := other.Delete(t.Context(), "/lock/"+names[0], client.AnyVersion); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+		_, err := lock.NewMutex(c, "/lock", &lock.Options{Delay: time.Second}).TryLock(t.Context())
+		require.ErrorIs(t, err, lock.ErrRemoved)
+		removing.Wait()
+	})
+}
+
 // Many at once: one of them wins, and the losers leave nothing.
 func TestTryLockTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -366,7 +366,8 @@ func TestMutexInTrouble(t *testing.T) {
 				acquire = m.TryLock
 			}
 			h, err := acquire(ctx)
-			if try && (errors.Is(err, lock.ErrHeld) || errors.Is(err, client.ErrSessionExpired)) || c.refused(err) {
+			gaveUp := errors.Is(err, lock.ErrHeld) || errors.Is(err, client.ErrSessionExpired) || errors.Is(err, lock.ErrRemoved)
+			if try && gaveUp || c.refused(err) {
 				return
 			}
 			context.AfterFunc(h.Context(), func() { // it ends with the hold
